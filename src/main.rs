@@ -1,2 +1,10 @@
-//! placeholder
-fn main() {}
+//! The program: the allocator, then the command line.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    shoal::cli::run(std::env::args_os().collect())
+}

@@ -2,7 +2,8 @@
 
 use super::extra::ExtraConfig;
 use super::problem::Place;
-use super::values::{Host, Millis};
+use super::host::Host;
+use super::values::Millis;
 
 /// The root object. Everything that is inherited (host, timeout, cache_ttl, encodings, methods) has been filled in.
 #[derive(Clone, Debug)]

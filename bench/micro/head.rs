@@ -1,0 +1,157 @@
+//! Time and allocations of reading and writing message heads; each step's result is checked before it is timed.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use shoal::message::date::DateCache;
+use shoal::message::head::{Framing, RequestHead, ResponseHead};
+use shoal::wire::http1::chunked::{self, Decoder};
+use shoal::wire::http1::encode;
+use shoal::wire::http1::parse::{self, HeadLimits, Progress};
+
+const LIMITS: HeadLimits = HeadLimits { bytes_max: 1 << 20, headers_max: 1000, uri_bytes_max: 1 << 20 };
+/// The best of so many rounds counts: the others were disturbed.
+const ROUNDS: u32 = 15;
+const ROUND_NS: u128 = 20_000_000;
+
+/// What wrk sends with a handful of headers, about 200 bytes.
+const SMALL_REQUEST: &[u8] = b"GET /v1/users/12345?fields=name,email HTTP/1.1\r\nHost: gateway.example.com:8080\r\n\
+    User-Agent: wrk/4.2.0\r\nAccept: application/json\r\nX-Request-Id: 6f1c2d3e4b5a\r\nConnection: keep-alive\r\n\r\n";
+
+/// What a browser sends, about 1 KiB.
+const BROWSER_REQUEST: &[u8] = b"GET /catalog/products/search?q=running+shoes&page=2&sort=price HTTP/1.1\r\n\
+    Host: shop.example.com\r\nConnection: keep-alive\r\n\
+    sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\", \"Google Chrome\";v=\"128\"\r\n\
+    sec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Linux\"\r\nUpgrade-Insecure-Requests: 1\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36\r\n\
+    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8\r\n\
+    Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nSec-Fetch-Dest: document\r\n\
+    Referer: https://shop.example.com/catalog/products/search?q=running+shoes&page=1&sort=price\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
+    Cookie: session=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0; theme=dark; consent=1\r\n\r\n";
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+    Content-Type: application/json\r\nContent-Length: 300\r\nConnection: keep-alive\r\nX-Request-Id: 6f1c2d3e4b5a\r\n\r\n";
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call goes to the system allocator unchanged; only a counter is added.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's obligations are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's obligations are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() {
+    println!("{:<34} {:>8} {:>10} {:>8}", "step", "bytes", "ns", "allocs");
+    request_heads();
+    answer_head();
+    answer_encoding();
+    chunked_decoding();
+}
+
+fn request_heads() {
+    let mut head = RequestHead::with_bytes(Vec::with_capacity(4096));
+    for (name, raw, headers) in [("request head, small", SMALL_REQUEST, 5), ("request head, browser", BROWSER_REQUEST, 16)]
+    {
+        let mut read = || {
+            head.reset();
+            head.bytes.extend_from_slice(black_box(raw));
+            let progress = parse::request(&mut head, &LIMITS);
+            assert!(progress == Ok(Progress::Complete) && head.head_len == raw.len());
+            assert!(head.headers.len() == headers && head.keep_alive && head.framing == Framing::Empty);
+            black_box(&head);
+        };
+        measure(name, raw.len(), &mut read);
+    }
+}
+
+fn answer_head() {
+    let mut head = ResponseHead::with_bytes(Vec::with_capacity(4096));
+    measure("answer head", ANSWER.len(), &mut || {
+        head.reset();
+        head.bytes.extend_from_slice(black_box(ANSWER));
+        let progress = parse::response(&mut head, &LIMITS, false);
+        assert!(progress == Ok(Progress::Complete) && head.status == 200 && head.framing == Framing::Length(300));
+        black_box(&head);
+    });
+}
+
+fn answer_encoding() {
+    let mut out = Vec::with_capacity(4096);
+    let mut dates = DateCache::default();
+    measure("answer head written", 164, &mut || {
+        out.clear();
+        encode::status_line(&mut out, black_box(200));
+        encode::header(&mut out, b"Content-Type", black_box(b"application/json; charset=utf-8"));
+        encode::header(&mut out, b"X-Krakend", black_box(b"Version 2.13.8"));
+        encode::date(&mut out, dates.value(784_111_777));
+        encode::content_length(&mut out, black_box(300));
+        encode::end(&mut out);
+        assert!(out.len() == 164 && out.ends_with(b"Content-Length: 300\r\n\r\n"));
+        black_box(&out);
+    });
+}
+
+fn chunked_decoding() {
+    for (name, chunk_bytes) in [("chunked body, 4 KiB chunks", 4096), ("chunked body, 64 byte chunks", 64)] {
+        let mut raw = Vec::new();
+        for _ in 0..16 * 1024 / chunk_bytes {
+            chunked::write_chunk_head(&mut raw, chunk_bytes);
+            raw.resize(raw.len() + chunk_bytes, b'x');
+            raw.extend_from_slice(b"\r\n");
+        }
+        raw.extend_from_slice(chunked::LAST_CHUNK);
+        let mut body = Vec::with_capacity(32 * 1024);
+        measure(name, raw.len(), &mut || {
+            body.clear();
+            let mut decoder = Decoder::default();
+            let mut rest = black_box(&raw[..]);
+            while !decoder.is_done() {
+                let step = decoder.decode(rest).expect("the coding is right");
+                body.extend_from_slice(&rest[step.data]);
+                rest = &rest[step.consumed..];
+            }
+            assert!(body.len() == 16 * 1024 && rest.is_empty());
+            black_box(&body);
+        });
+    }
+}
+
+/// Prints the best time of several rounds. After the first call no memory may be allocated.
+fn measure(name: &str, bytes: usize, step: &mut dyn FnMut()) {
+    step();
+    let allocated = ALLOCATIONS.load(Ordering::Relaxed);
+    let mut best_ns = f64::INFINITY;
+    for _ in 0..ROUNDS {
+        let (mut calls, begin) = (0u32, Instant::now());
+        let elapsed = loop {
+            for _ in 0..100 {
+                step();
+            }
+            calls += 100;
+            let elapsed = begin.elapsed().as_nanos();
+            if elapsed > ROUND_NS {
+                break elapsed;
+            }
+        };
+        best_ns = best_ns.min(elapsed as f64 / f64::from(calls));
+    }
+    let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocated;
+    println!("{name:<34} {bytes:>8} {best_ns:>10.1} {allocated:>8}");
+    assert_eq!(allocated, 0, "{name} must not allocate once it is warm");
+}

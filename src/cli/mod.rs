@@ -1,0 +1,91 @@
+//! The command line: which commands there are, and what their exit statuses mean (spec 1.12).
+//!
+//! Commands speak on stderr and help goes to stdout, as with the original. 0 is success, 1 a check that failed,
+//! 255 a command line that cannot be understood or a gateway that does not start on its configuration.
+
+mod args;
+mod check;
+mod dump;
+mod later;
+mod run;
+mod terminal;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use terminal::Terminal;
+
+/// What cobra's `os.Exit(-1)` becomes.
+const UNUSABLE: u8 = 255;
+const FAILED: u8 = 1;
+
+/// Runs one command; `args` are those of the process, its own name first.
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    if args.len() < 2 {
+        return help();
+    }
+    let env = environment();
+    let terminal = Terminal::stderr();
+    match Args::try_parse_from(args) {
+        Ok(Args { command }) => match command {
+            Command::Run(options) => run::run(&options, env, &terminal),
+            Command::Check(options) => check::check(&options, env, &terminal),
+            Command::Demo(options) => run::demo(&options, &terminal),
+            Command::Audit(options) => later::audit(&options, &env, &terminal),
+            Command::CheckPlugin(options) => later::check_plugin(&options, &terminal),
+            Command::TestPlugin(options) => later::test_plugin(&options, &terminal),
+            Command::Version(_) => version::version(&terminal),
+        },
+        Err(error) => refuse(&error),
+    }
+}
+
+fn help() -> ExitCode {
+    // A closed pipe is the reader's wish, not a failure.
+    let _ = Args::command().print_help();
+    ExitCode::SUCCESS
+}
+
+fn refuse(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp => ExitCode::SUCCESS,
+        _ => ExitCode::from(UNUSABLE),
+    }
+}
+
+/// The process's variables; those that are no text are left out.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// Lets `--lenient` count as the variable does.
+fn with_leniency(mut env: Vec<(String, String)>, is_lenient: bool) -> Vec<(String, String)> {
+    if is_lenient {
+        env.push(("SHOAL_LENIENT".to_owned(), "1".to_owned()));
+    }
+    env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_commands_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_flag_is_as_good_as_the_variable() {
+        use crate::config::is_lenient;
+        let env = vec![("SHOAL_LENIENT".to_owned(), "0".to_owned())];
+        assert!(!is_lenient(&with_leniency(env.clone(), false)));
+        assert!(is_lenient(&with_leniency(env, true)));
+    }
+}

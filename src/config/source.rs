@@ -1,0 +1,54 @@
+//! Reads JSON, YAML or TOML into one tree that remembers where each key and value stood.
+//!
+//! The format is told by the exact ending of the file's name, as koanf's caller does: `.yml`, `.yaml`, `.toml`,
+//! and JSON for everything else, upper-case endings included.
+
+mod json;
+mod lines;
+mod node;
+mod toml;
+mod yaml;
+
+use std::path::Path;
+
+pub use node::{Entry, Node, NodeValue};
+
+/// A text that cannot be read, and where the reader gave up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    pub line: u32,
+    pub column: u32,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+/// Objects and lists may be nested so deep. Go's reader stops at 10,000; no configuration comes near either.
+const DEPTH_MAX: usize = 512;
+
+/// The root object of a configuration file; an empty YAML file and `null` are an empty object.
+pub fn read(file: &str, bytes: &[u8]) -> Result<Node, SyntaxError> {
+    let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let root = match ending {
+        "yml" | "yaml" => yaml::read(bytes)?,
+        "toml" => toml::read(bytes)?,
+        _ => json::read(bytes)?,
+    };
+    match root.value {
+        NodeValue::Map(_) => Ok(root),
+        NodeValue::Null => Ok(Node { value: NodeValue::Map(Vec::new()), ..root }),
+        other => Err(SyntaxError {
+            line: root.line,
+            column: root.column,
+            what: format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", other.json_name()),
+            hint: Some("a configuration is one object: {\"version\": 3, …}".to_owned()),
+        }),
+    }
+}
+
+// === impl SyntaxError ===
+
+impl SyntaxError {
+    fn new((line, column): (u32, u32), what: impl Into<String>) -> Self {
+        Self { line, column, what: what.into(), hint: None }
+    }
+}

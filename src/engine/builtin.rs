@@ -1,0 +1,169 @@
+//! The endpoints that every gateway has: `/__health`, `/__echo/` and `/__debug/` (specification, section 2.5).
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::Gateway;
+use crate::json;
+use crate::message::forwarded::ClientIp;
+use crate::message::query;
+use crate::message::route_params::RouteParams;
+use crate::net::clock;
+use crate::shared::log::{AccessRecord, Log};
+use crate::wire::{Body, Reply, Request};
+
+/// The largest body that echo and debug show.
+const SHOWN_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Always well: whoever answers is alive.
+pub fn health() -> Reply {
+    // As Go prints a moment: the last part is its reading of the monotonic clock.
+    let now = chrono::DateTime::<chrono::Utc>::from(clock::wall()).format("%Y-%m-%d %H:%M:%S%.9f +0000 UTC");
+    let since_start = clock::monotonic_ns() as f64 / 1e9;
+    json_reply(format!(r#"{{"agents":{{}},"now":"{now} m=+{since_start:.9}","status":"ok"}}"#).into_bytes())
+}
+
+fn json_reply(bytes: Vec<u8>) -> Reply {
+    let mut reply = Reply::empty(200);
+    reply.headers.push(b"Content-Type", b"application/json; charset=utf-8");
+    reply.body = Body::Bytes(bytes);
+    reply
+}
+
+async fn body_of(request: &Request<'_>) -> Vec<u8> {
+    match request.body {
+        None => Vec::new(),
+        Some(incoming) => incoming.collect(SHOWN_BODY_BYTES_MAX).await.unwrap_or_default(),
+    }
+}
+
+/// Says what the gateway saw of the request.
+pub async fn echo(request: &Request<'_>, path: &[u8]) -> Reply {
+    let body = body_of(request).await;
+    let head = request.head;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut out = Vec::with_capacity(1024);
+    let mut member = |name: &str, first: bool, out: &mut Vec<u8>| {
+        out.extend_from_slice(if first { b"{" } else { b"," });
+        json::write_string(name, out);
+        out.push(b':');
+    };
+    member("req_uri", true, &mut out);
+    json::write_string(&text(head.target()), &mut out);
+    member("req_uri_details", false, &mut out);
+    let details = [("user", String::new()), ("host", text(head.host())), ("path", text(path)), ("query", text(head.query()))];
+    for (place, (name, value)) in details.iter().enumerate() {
+        member(name, place == 0, &mut out);
+        json::write_string(value, &mut out);
+    }
+    out.extend_from_slice(br#","fragment":""}"#);
+    member("req_method", false, &mut out);
+    json::write_string(&text(head.method_name()), &mut out);
+    member("req_querystring", false, &mut out);
+    write_lists(query::pairs(head.query()).map(|(name, value)| (text(&name), text(&value))), &mut out);
+    member("req_body", false, &mut out);
+    json::write_string(&text(&body), &mut out);
+    member("req_headers", false, &mut out);
+    let fields = head.headers().iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
+    write_lists(fields.map(|(name, value)| (canonical(name), text(value))), &mut out);
+    out.push(b'}');
+    json_reply(out)
+}
+
+/// Logs what the gateway saw of the request.
+pub async fn debug(request: &Request<'_>, path: &[u8], params: &RouteParams, log: &Log) -> Reply {
+    let body = body_of(request).await;
+    let head = request.head;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut headers = String::new();
+    for (name, value) in head.headers().iter() {
+        let _ = write!(headers, "{}:[{}] ", canonical(name), text(value));
+    }
+    let values: Vec<String> = params.iter(path).map(text).collect();
+    log.debug(format_args!("[ENDPOINT: /__debug/*] Method: {}", text(head.method_name())));
+    log.debug(format_args!("[ENDPOINT: /__debug/*] URL: {}", text(head.target())));
+    log.debug(format_args!("[ENDPOINT: /__debug/*] Query: {}", text(head.query())));
+    log.debug(format_args!("[ENDPOINT: /__debug/*] Params: {values:?}"));
+    log.debug(format_args!("[ENDPOINT: /__debug/*] Headers: {}", headers.trim_end()));
+    log.debug(format_args!("[ENDPOINT: /__debug/*] Body: {}", text(&body)));
+    json_reply(br#"{"message":"pong"}"#.to_vec())
+}
+
+/// `{"name":["value", …], …}` with names in order of their bytes.
+fn write_lists(pairs: impl Iterator<Item = (String, String)>, out: &mut Vec<u8>) {
+    let mut lists: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for (name, value) in pairs {
+        lists.entry(name).or_default().push(value);
+    }
+    out.push(b'{');
+    for (place, (name, values)) in lists.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        json::write_string(name, out);
+        out.extend_from_slice(b":[");
+        for (place, value) in values.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            json::write_string(value, out);
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+/// `x-one` as Go writes it: `X-One`.
+fn canonical(name: &[u8]) -> String {
+    let mut upper = true;
+    let letters = name.iter().map(|&byte| {
+        let letter = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+        upper = byte == b'-';
+        letter as char
+    });
+    letters.collect()
+}
+
+impl Gateway {
+    /// One line of the access log, made by the log's own thread.
+    pub(super) fn log_access(&self, request: &Request<'_>, status: u16, took_ns: u64) {
+        let head = request.head;
+        let path = head.path();
+        if self.plan.router.silent_paths.iter().any(|silent| silent.as_bytes() == path) {
+            return;
+        }
+        let peer_ip = request.peer.address.ip().to_canonical();
+        let client = self.plan.router.client_ip.client_ip(peer_ip, |name| head.headers_named(name));
+        let client = match client {
+            ClientIp::Header(text) => text,
+            ClientIp::Peer(_) => &request.peer.ip_text,
+        };
+        self.log.access(AccessRecord {
+            at: clock::wall(),
+            latency: Duration::from_nanos(took_ns),
+            status,
+            client: client.as_bytes().into(),
+            method: head.method_name().into(),
+            path: head.target().into(),
+            errors: Vec::new(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_names_are_shown_as_go_writes_them() {
+        assert_eq!(canonical(b"x-ONE-two"), "X-One-Two");
+    }
+
+    #[test]
+    fn repeated_names_become_one_list() {
+        let mut out = Vec::new();
+        let pairs = [("b", "1"), ("a", "2"), ("b", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        write_lists(pairs.into_iter(), &mut out);
+        assert_eq!(out, br#"{"a":["2"],"b":["1","3"]}"#);
+    }
+}

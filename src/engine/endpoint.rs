@@ -1,0 +1,207 @@
+//! One endpoint's way with a request: stages in, the pipe, static data, stages out.
+
+use std::rc::Rc;
+
+use super::fetch::Context;
+use super::headers;
+use super::{Gateway, reply};
+use crate::json::Document;
+use crate::message::head::RequestHead;
+use crate::message::route_params::RouteParams;
+use crate::net::clock::{self, Tick};
+use crate::net::task;
+use crate::plan::endpoint::{EndpointPlan, Pipe};
+use crate::plan::statics::StaticPlan;
+use crate::stage::ids::EndpointId;
+use crate::stage::{Answer, CallBody, Cause, Exchange, Failure, Outcome, Step};
+use crate::wire::body::CollectError;
+use crate::wire::{Incoming, Peer, Reply, Request};
+
+/// The largest request body that is kept in memory, where several calls need it; a larger one is refused with 413.
+pub const KEPT_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+impl Gateway {
+    /// Answers a request to an endpoint.
+    pub(super) async fn run(&self, id: EndpointId, request: &Request<'_>, path: &[u8], params: &RouteParams) -> Reply {
+        let endpoint = self.plan.endpoint(id);
+        if let Some(status) = endpoint.sealed {
+            return Reply::empty(status);
+        }
+        let body = request.body.map_or(CallBody::Empty, |incoming| CallBody::Stream(incoming.clone()));
+        let peer_ip = request.peer.address.ip().to_canonical();
+        let client = self.plan.router.client_ip.client_ip(peer_ip, |name| request.head.headers_named(name));
+        let deadline = clock::now().plus_ms(endpoint.timeout_ms);
+        let mut exchange = Exchange { head: request.head, peer: request.peer, path, params, body, client, deadline };
+        let stages = &self.endpoints[id.index()].around;
+        if stages.is_empty() {
+            return self.answer(id, endpoint, &mut exchange).await;
+        }
+        let mut ran = 0;
+        let mut stopped = None;
+        for stage in stages {
+            ran += 1;
+            let step = match stage.on_request(&mut exchange) {
+                Ok(Step::Next) => continue,
+                Ok(Step::Done(reply)) => Ok(Some(reply)),
+                Ok(Step::Wait(wait)) => wait.await,
+                Err(failure) => Err(failure),
+            };
+            stopped = match step {
+                Ok(reply) => reply,
+                Err(failure) => Some(Reply::empty(failure.status())),
+            };
+            if stopped.is_some() {
+                break;
+            }
+        }
+        let mut reply = match stopped {
+            Some(reply) => reply,
+            None => self.answer(id, endpoint, &mut exchange).await,
+        };
+        for stage in stages[..ran].iter().rev() {
+            stage.on_reply(&exchange, &mut reply);
+        }
+        reply
+    }
+
+    async fn answer(&self, id: EndpointId, endpoint: &EndpointPlan, exchange: &mut Exchange<'_>) -> Reply {
+        exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
+        if let Err(failure) = keep_body(endpoint, exchange).await {
+            return self.render(endpoint, exchange, failure.into());
+        }
+        let exchange = &*exchange;
+        if endpoint.shadows.is_some() {
+            self.cast_shadow(id, exchange);
+        }
+        let headers = headers::forwarded(exchange, &endpoint.headers);
+        let context =
+            Context { exchange, headers: &headers, body: &exchange.body, extra_params: &[], deadline: exchange.deadline };
+        let mut outcome = self.run_pipe(&endpoint.pipe, context).await;
+        if let Some(statics) = &endpoint.static_data {
+            add_static(statics, &mut outcome);
+        }
+        self.render(endpoint, exchange, outcome)
+    }
+
+    fn render(&self, endpoint: &EndpointPlan, exchange: &Exchange<'_>, outcome: Outcome) -> Reply {
+        if let Some(failure) = &outcome.failure {
+            self.log_failure(endpoint, failure);
+        }
+        reply::of_outcome(&self.plan.router, endpoint, exchange, outcome)
+    }
+
+    fn log_failure(&self, endpoint: &EndpointPlan, failure: &Failure) {
+        if failure.parts.is_empty() {
+            self.log.error(format_args!("[ENDPOINT: {}] {}", endpoint.route, failure.message));
+        }
+        for (number, part) in failure.parts.iter().enumerate() {
+            self.log.error(format_args!("[ENDPOINT: {}] Error #{number}: {part}", endpoint.route));
+        }
+    }
+
+    /// Sends the shadow backends their copy of the request; nobody waits for their answers.
+    fn cast_shadow(&self, id: EndpointId, exchange: &Exchange<'_>) {
+        let Some(gateway) = self.me.upgrade() else { return };
+        let copy = Copied {
+            head: copied_head(exchange.head),
+            peer: exchange.peer.clone(),
+            path: exchange.path.to_vec(),
+            params: exchange.params.clone(),
+            body: exchange.body.clone(),
+        };
+        task::spawn(async move { gateway.follow_shadow(id, copy).await });
+    }
+
+    async fn follow_shadow(self: Rc<Self>, id: EndpointId, copy: Copied) {
+        let endpoint = self.plan.endpoint(id);
+        let Some(shadows) = &endpoint.shadows else { return };
+        let deadline = clock::now().plus_ms(shadows.timeout_ms);
+        let Copied { head, peer, path, params, body } = &copy;
+        let peer_ip = peer.address.ip().to_canonical();
+        let client = self.plan.router.client_ip.client_ip(peer_ip, |name| head.headers_named(name));
+        let exchange = Exchange { head, peer, path, params, body: body.clone(), client, deadline };
+        let headers = headers::forwarded(&exchange, &endpoint.headers);
+        let context = Context { exchange: &exchange, headers: &headers, body, extra_params: &[], deadline };
+        let outcome = self.run_pipe(&shadows.pipe, context).await;
+        // An answer that would pass through is read to its end, so that its connection can be used again.
+        if let Some(Answer { body: Some(crate::wire::Body::Upstream(mut response)), .. }) = outcome.answer {
+            let mut dropped = Vec::with_capacity(4096);
+            while matches!(response.read_into(&mut dropped).await, Ok(true)) {
+                dropped.clear();
+            }
+        }
+    }
+}
+
+/// What a shadow call needs of a request that may long be over.
+struct Copied {
+    head: RequestHead,
+    peer: Peer,
+    path: Vec<u8>,
+    params: RouteParams,
+    body: CallBody,
+}
+
+fn copied_head(head: &RequestHead) -> RequestHead {
+    let mut copy = head.clone();
+    copy.bytes.truncate(copy.head_len);
+    copy
+}
+
+/// Keeps the body in memory where more than one call needs it.
+async fn keep_body(endpoint: &EndpointPlan, exchange: &mut Exchange<'_>) -> Result<(), Failure> {
+    if !endpoint.needs_whole_body() {
+        return Ok(());
+    }
+    let CallBody::Stream(incoming) = &exchange.body else { return Ok(()) };
+    let bytes = collect_body(incoming, exchange.deadline).await?;
+    exchange.body = CallBody::Bytes(bytes);
+    Ok(())
+}
+
+/// Reads a request's body whole, before the deadline.
+pub(super) async fn collect_body(incoming: &Incoming, deadline: Tick) -> Result<Rc<Vec<u8>>, Failure> {
+    let left_ms = deadline.since_ms(clock::now());
+    match task::within_ms(left_ms, incoming.collect(KEPT_BODY_BYTES_MAX)).await {
+        Some(Ok(bytes)) => Ok(Rc::new(bytes)),
+        Some(Err(CollectError::TooLarge)) => Err(Failure::new(Cause::BodyTooLarge, "the request's body is too large")),
+        Some(Err(CollectError::Read(_))) => Err(Failure::new(Cause::ClientGone, "the client's body broke off")),
+        None => Err(Failure::new(Cause::Deadline, "context deadline exceeded")),
+    }
+}
+
+/// Static data makes an answer even where there was none; the error stays for the log.
+fn add_static(statics: &StaticPlan, outcome: &mut Outcome) {
+    let complete = outcome.answer.as_ref().map(|answer| answer.is_complete);
+    if !statics.when.holds(outcome.failure.is_some(), complete) {
+        return;
+    }
+    let answer = outcome.answer.get_or_insert_with(|| Answer::of_data(Document::empty(), false));
+    answer.data.extend(statics.data.clone());
+}
+
+impl EndpointPlan {
+    /// All backends, the shadows last: the order of their stages.
+    pub fn backends(&self) -> impl Iterator<Item = &crate::plan::backend::BackendPlan> {
+        self.pipe.backends().chain(self.shadows.iter().flat_map(|shadows| shadows.pipe.backends()))
+    }
+
+    /// Several calls, or a call that may be repeated, need the body in memory.
+    fn needs_whole_body(&self) -> bool {
+        match &self.pipe {
+            Pipe::Single(backend) => self.shadows.is_some() || backend.concurrent > 1 || !backend.stages.is_empty(),
+            Pipe::Parallel { .. } | Pipe::Sequential { .. } => true,
+            Pipe::Unbuilt(_) => false,
+        }
+    }
+}
+
+impl Pipe {
+    fn backends(&self) -> std::slice::Iter<'_, crate::plan::backend::BackendPlan> {
+        match self {
+            Pipe::Single(backend) => std::slice::from_ref(&**backend).iter(),
+            Pipe::Parallel { backends: calls, .. } | Pipe::Sequential { calls, .. } => calls.iter(),
+            Pipe::Unbuilt(_) => [].iter(),
+        }
+    }
+}

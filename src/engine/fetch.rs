@@ -1,0 +1,590 @@
+//! One call to one backend: build the request, send it, follow redirects, judge the status, decode and edit the answer.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::Gateway;
+use super::url::Url;
+use crate::json::{Document, Value};
+use crate::message::head::Framing;
+use crate::message::hop_by_hop;
+use crate::message::query;
+use crate::net::buffer::Buffer;
+use crate::net::clock::{self, Tick};
+use crate::plan::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
+use crate::plan::template::Values;
+use crate::stage::{Answer, Call, CallBody, Cause, Exchange, Failure, Header, Outcome, Step};
+use crate::upstream::pool::Attempt;
+use crate::upstream::{Pool, UpstreamError};
+use crate::wire::gzip::{self, Unpacked};
+use crate::wire::http1::client::{OutgoingBody, Response, Upload};
+use crate::wire::http1::encode;
+use crate::wire::{Body, HeaderBlock};
+
+/// The largest body that is kept in memory to be decoded; a larger one fails its call.
+pub const DECODED_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// As many redirects as Go's client follows.
+const REDIRECTS_MAX: usize = 10;
+/// The User-Agent of a call whose own was filtered out, as Go's client sends it.
+const BARE_USER_AGENT: &[u8] = b"Go-http-client/1.1";
+
+/// What a call needs beside its plan: shared by all calls of one exchange.
+#[derive(Clone, Copy)]
+pub struct Context<'x> {
+    pub exchange: &'x Exchange<'x>,
+    /// The headers that the endpoint forwards, with the gateway's own.
+    pub headers: &'x [Header<'x>],
+    pub body: &'x CallBody,
+    /// Parameters from earlier answers of a sequence, under their internal names.
+    pub extra_params: &'x [(String, String)],
+    pub deadline: Tick,
+}
+
+/// Where a call goes.
+struct Destination {
+    pool: Result<Rc<Pool>, Failure>,
+    url: Url,
+    authorization: Option<Box<str>>,
+}
+
+/// An answer's head has come.
+struct Fetched {
+    response: Response,
+    upload: Option<Upload>,
+    /// The body is packed only because the gateway asked for it.
+    unpack: bool,
+    url: Url,
+}
+
+impl Values for Context<'_> {
+    fn param(&self, slot: usize) -> Option<&[u8]> {
+        self.exchange.param(slot)
+    }
+
+    fn named(&self, key: &str) -> Option<Cow<'_, str>> {
+        let found = self.extra_params.iter().find(|(name, _)| name == key)?;
+        Some(Cow::Borrowed(&found.1))
+    }
+}
+
+impl Gateway {
+    /// Calls a backend, with as many racing copies as it wants.
+    pub(super) async fn call(&self, backend: &BackendPlan, context: Context<'_>) -> Outcome {
+        if backend.concurrent > 1 {
+            return self.race(backend, context).await;
+        }
+        self.call_once(backend, context).await
+    }
+
+    /// The first complete answer wins, the other calls are given up; otherwise the last answer and the last error count.
+    async fn race(&self, backend: &BackendPlan, context: Context<'_>) -> Outcome {
+        let now = clock::now();
+        let left_ms = context.deadline.since_ms(now);
+        let context = Context { deadline: now.plus_ms(left_ms * 3 / 4), ..context };
+        let calls = (0..backend.concurrent).map(|_| Box::pin(self.call_once(backend, context))).collect();
+        let mut last = Outcome::default();
+        let mut running = super::race::Race::new(calls);
+        while let Some((_, outcome)) = running.next().await {
+            if outcome.answer.as_ref().is_some_and(|answer| answer.is_complete) {
+                return outcome;
+            }
+            last.answer = outcome.answer.or(last.answer);
+            last.failure = outcome.failure.or(last.failure);
+        }
+        last
+    }
+
+    async fn call_once(&self, backend: &BackendPlan, context: Context<'_>) -> Outcome {
+        let (mut call, destination) = match self.prepare(backend, context) {
+            Ok(prepared) => prepared,
+            Err(failure) => return failure.into(),
+        };
+        if backend.stages.is_empty() {
+            return self.perform(backend, &call, destination).await.into();
+        }
+        self.perform_staged(backend, &mut call, destination).await
+    }
+
+    /// Chooses a host and fills the URL and the headers.
+    fn prepare<'x>(&self, backend: &BackendPlan, context: Context<'x>) -> Result<(Call<'x>, Destination), Failure> {
+        let mut target = Vec::with_capacity(96);
+        let destination = match &backend.hosts {
+            Hosts::Fixed(hosts) => {
+                let id = *self.pick(hosts).ok_or_else(no_hosts)?;
+                let host = self.plan.host(id);
+                expand(backend, host, &context, &mut target)?;
+                let pool = self.pool_of(id).map_err(|error| unreachable_host(backend, host, &target, &error));
+                Destination {
+                    pool,
+                    url: Url { is_tls: host.origin.starts_with("https"), authority: host.authority.to_string(), target: Vec::new() },
+                    authorization: host.authorization.clone(),
+                }
+            }
+            Hosts::Discovered(feed) => {
+                let (host, upstream) = self.discovered(*feed).ok_or_else(no_hosts)?;
+                expand(backend, &host, &context, &mut target)?;
+                let pool = self.upstreams.pool(&upstream).map_err(|error| unreachable_host(backend, &host, &target, &error));
+                let url = Url { is_tls: upstream.is_tls, authority: host.authority.to_string(), target: Vec::new() };
+                Destination { pool, url, authorization: None }
+            }
+        };
+        let separator = query::separator(&target);
+        query::forward(context.exchange.head.query(), &backend.query, separator, &mut target);
+        let headers = match &backend.headers {
+            None => context.headers.iter().cloned().collect(),
+            Some(listed) => context.headers.iter().filter(|header| is_listed(listed, &header.name)).cloned().collect(),
+        };
+        let call = Call {
+            exchange: context.exchange,
+            method: Cow::Owned(backend.method.to_string()),
+            target,
+            headers,
+            body: context.body.clone(),
+            extra_params: context.extra_params,
+            deadline: context.deadline,
+        };
+        Ok((call, destination))
+    }
+
+    /// Runs the stages round the call: in order before it, in reverse after it.
+    async fn perform_staged(&self, backend: &BackendPlan, call: &mut Call<'_>, destination: Destination) -> Outcome {
+        let stages = self.stages_of(backend);
+        let mut outcome: Option<Outcome> = None;
+        let mut ran = 0;
+        for stage in stages {
+            ran += 1;
+            let step = match stage.before(call) {
+                Ok(Step::Next) => continue,
+                Ok(Step::Done(done)) => Ok(Some(done)),
+                Ok(Step::Wait(wait)) => wait.await,
+                Err(failure) => Err(failure),
+            };
+            match step {
+                Ok(None) => {}
+                Ok(Some(done)) => outcome = Some(done),
+                Err(failure) => outcome = Some(failure.into()),
+            }
+            if outcome.is_some() {
+                break;
+            }
+        }
+        let mut outcome = match outcome {
+            Some(outcome) => outcome,
+            None => self.perform(backend, call, destination).await.into(),
+        };
+        for stage in stages[..ran].iter().rev() {
+            let step = match stage.after(call, &mut outcome) {
+                Ok(Step::Wait(wait)) => wait.await.err(),
+                Ok(_) => None,
+                Err(failure) => Some(failure),
+            };
+            if let Some(failure) = step {
+                outcome = failure.into();
+            }
+        }
+        outcome
+    }
+
+    async fn perform(&self, backend: &BackendPlan, call: &Call<'_>, destination: Destination) -> Result<Answer, Failure> {
+        let fetched = self.send(backend, call, destination).await?;
+        if backend.is_raw {
+            return Ok(pass_through(fetched));
+        }
+        decode(backend, fetched).await
+    }
+
+    /// Sends the request and follows redirects as Go's client does (specification, section 2.9).
+    async fn send(&self, backend: &BackendPlan, call: &Call<'_>, destination: Destination) -> Result<Fetched, Failure> {
+        let Destination { pool, mut url, authorization } = destination;
+        url.target.clone_from(&call.target);
+        let mut pool = pool?;
+        let mut method: Cow<'_, str> = Cow::Borrowed(&call.method);
+        let mut sends_body = true;
+        let mut referer: Option<String> = None;
+        let mut keeps_secrets = true;
+        let first_name = url.host_name().to_owned();
+        let kept_body = if backend.resends_body { kept(call).await? } else { None };
+        for redirects in 0.. {
+            let request = RequestHead {
+                method: &method,
+                url: &url,
+                headers: &call.headers,
+                authorization: authorization.as_deref().filter(|_| keeps_secrets),
+                referer: referer.as_deref(),
+                drops_secrets: !keeps_secrets,
+                drops_body_headers: !sends_body,
+                ask_for_gzip: self.plan.client.ask_for_gzip,
+                keep_alive: self.plan.client.keep_alive,
+            };
+            let body = match (&kept_body, &call.body) {
+                _ if !sends_body => OutgoingBody::Empty,
+                (Some(bytes), _) => OutgoingBody::Bytes(bytes.clone()),
+                (None, CallBody::Empty) => OutgoingBody::Empty,
+                (None, CallBody::Bytes(bytes)) if bytes.is_empty() => OutgoingBody::Empty,
+                (None, CallBody::Bytes(bytes)) => OutgoingBody::Bytes(bytes.clone()),
+                (None, CallBody::Stream(incoming)) => {
+                    let chunked = !matches!(incoming.framing(), Framing::Length(_));
+                    OutgoingBody::Stream { incoming: incoming.clone(), chunked }
+                }
+            };
+            let mut head = Buffer::take().into_vec();
+            let asked_for_gzip = request.write(&body, &mut head);
+            let attempt = Attempt {
+                head,
+                is_head_request: method == "HEAD",
+                is_repeatable: is_repeatable(&method, &body),
+                deadline: call.deadline,
+                body,
+            };
+            let sent = pool.exchange(attempt).await;
+            let (mut response, upload) = sent.map_err(|error| exchange_failure(&method, &url, error))?;
+            let Some(location) = redirect_location(&response, sends_body, call, kept_body.is_some()) else {
+                let unpack = asked_for_gzip && is_gzip(&response);
+                return Ok(Fetched { response, upload, unpack, url });
+            };
+            if redirects + 1 >= REDIRECTS_MAX {
+                return Err(Failure::new(Cause::Unreachable, quoted(&method, &url, "stopped after 10 redirects")));
+            }
+            let next = url.follow(&location).map_err(|error| exchange_failure(&method, &url, error))?;
+            let status = response.head.status;
+            drop_body(&mut response).await;
+            if matches!(status, 301..=303) && method != "GET" && method != "HEAD" {
+                method = Cow::Borrowed("GET");
+                sends_body = false;
+            }
+            referer = (!url.is_tls || next.is_tls).then(|| url.text());
+            keeps_secrets &= is_same_or_below(next.host_name(), &first_name);
+            let upstream = next.upstream().map_err(|error| exchange_failure(&method, &next, error))?;
+            pool = self.upstreams.pool(&upstream).map_err(|error| exchange_failure(&method, &next, error))?;
+            url = next;
+        }
+        unreachable!("the loop ends by itself")
+    }
+}
+
+fn no_hosts() -> Failure {
+    Failure::new(Cause::NoHost, "no hosts available")
+}
+
+fn expand(backend: &BackendPlan, host: &HostPlan, context: &Context<'_>, target: &mut Vec<u8>) -> Result<(), Failure> {
+    let expanded = backend.template.expand(&host.path_prefix, context, target);
+    expanded.map_err(|error| Failure::new(Cause::BadUrl, error.message(&host.origin)))
+}
+
+fn unreachable_host(backend: &BackendPlan, host: &HostPlan, target: &[u8], error: &UpstreamError) -> Failure {
+    let target = String::from_utf8_lossy(target);
+    Failure::new(Cause::Unreachable, format!("{} \"{}{target}\": {error}", backend.method_title, host.origin))
+}
+
+fn is_listed(listed: &[Box<str>], name: &[u8]) -> bool {
+    listed.iter().any(|listed| listed.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// `Get "http://host/path": reason`, as Go's client words it.
+fn quoted(method: &str, url: &Url, reason: &str) -> String {
+    let mut title = method.to_ascii_lowercase();
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    format!("{title} \"{}\": {reason}", url.text())
+}
+
+fn exchange_failure(method: &str, url: &Url, error: UpstreamError) -> Failure {
+    match error {
+        UpstreamError::TimedOut => Failure::new(Cause::Deadline, "context deadline exceeded"),
+        UpstreamError::ClientBody => Failure::new(Cause::ClientGone, error.to_string()),
+        UpstreamError::Overloaded => Failure::new(Cause::Overloaded, error.to_string()),
+        error => Failure::new(Cause::Unreachable, quoted(method, url, &error.to_string())),
+    }
+}
+
+/// Keeps the client's body, for backends that may have to send it twice.
+async fn kept(call: &Call<'_>) -> Result<Option<Rc<Vec<u8>>>, Failure> {
+    match &call.body {
+        CallBody::Empty => Ok(None),
+        CallBody::Bytes(bytes) => Ok(Some(bytes.clone())),
+        CallBody::Stream(incoming) => super::endpoint::collect_body(incoming, call.deadline).await.map(Some),
+    }
+}
+
+fn is_repeatable(method: &str, body: &OutgoingBody) -> bool {
+    matches!(body, OutgoingBody::Empty) && matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
+
+/// Where to go next, when this answer is a redirect that is followed.
+fn redirect_location(
+    response: &Response,
+    sends_body: bool,
+    call: &Call<'_>,
+    can_resend: bool,
+) -> Option<Vec<u8>> {
+    match response.head.status {
+        301..=303 => {}
+        307 | 308 if !sends_body || call.body.is_empty() || can_resend => {}
+        _ => return None,
+    }
+    let location = response.head.header("location")?;
+    (!location.is_empty()).then(|| location.to_vec())
+}
+
+/// Credentials follow a redirect to the same name or to one below it.
+fn is_same_or_below(name: &str, first: &str) -> bool {
+    let (name, first) = (name.to_ascii_lowercase(), first.to_ascii_lowercase());
+    name == first || (name.len() > first.len() && name.ends_with(&first) && name[..name.len() - first.len()].ends_with('.'))
+}
+
+/// Reads a short body that nobody wants, so that its connection can be used again.
+async fn drop_body(response: &mut Response) {
+    const DROPPED_BYTES_MAX: usize = 2048;
+    let mut dropped = Vec::with_capacity(DROPPED_BYTES_MAX);
+    while dropped.len() < DROPPED_BYTES_MAX && matches!(response.read_into(&mut dropped).await, Ok(true)) {}
+}
+
+fn is_gzip(response: &Response) -> bool {
+    response.head.header("content-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"gzip"))
+}
+
+/// The head of one request to an upstream.
+struct RequestHead<'a> {
+    method: &'a str,
+    url: &'a Url,
+    headers: &'a [Header<'a>],
+    authorization: Option<&'a str>,
+    referer: Option<&'a str>,
+    drops_secrets: bool,
+    drops_body_headers: bool,
+    ask_for_gzip: bool,
+    keep_alive: bool,
+}
+
+impl RequestHead<'_> {
+    /// Writes it in wire form; true when the gateway itself asked for a packed answer.
+    fn write(&self, body: &OutgoingBody, out: &mut Vec<u8>) -> bool {
+        encode::request_line(out, self.method.as_bytes(), &self.url.target);
+        encode::header(out, b"Host", self.url.authority.as_bytes());
+        let mut seen = Seen::default();
+        for Header { name, value } in self.headers {
+            if self.is_dropped(name) {
+                continue;
+            }
+            seen.note(name);
+            // Go sends no User-Agent at all where it was set to nothing.
+            if !(value.is_empty() && name.eq_ignore_ascii_case(b"user-agent")) {
+                encode::header(out, name, value);
+            }
+        }
+        if !seen.user_agent {
+            encode::header(out, b"User-Agent", BARE_USER_AGENT);
+        }
+        if let Some(authorization) = self.authorization.filter(|_| !seen.authorization) {
+            encode::header(out, b"Authorization", authorization.as_bytes());
+        }
+        if let Some(referer) = self.referer.filter(|_| !seen.referer) {
+            encode::header(out, b"Referer", referer.as_bytes());
+        }
+        let ask = self.ask_for_gzip && !seen.accept_encoding && !seen.range && self.method != "HEAD";
+        if ask {
+            encode::header(out, b"Accept-Encoding", b"gzip");
+        }
+        if !self.keep_alive {
+            encode::header(out, b"Connection", b"close");
+        }
+        self.frame(body, out);
+        out.extend_from_slice(b"\r\n");
+        ask
+    }
+
+    fn frame(&self, body: &OutgoingBody, out: &mut Vec<u8>) {
+        match body {
+            OutgoingBody::Empty if matches!(self.method, "POST" | "PUT" | "PATCH") => encode::content_length(out, 0),
+            OutgoingBody::Empty => {}
+            OutgoingBody::Bytes(bytes) => encode::content_length(out, bytes.len() as u64),
+            OutgoingBody::Stream { incoming, .. } => match incoming.framing() {
+                Framing::Length(length) => encode::content_length(out, length),
+                _ => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            },
+        }
+    }
+
+    fn is_dropped(&self, name: &[u8]) -> bool {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        (self.drops_secrets && (is("authorization") || is("cookie") || is("cookie2") || is("www-authenticate")))
+            || (self.drops_body_headers
+                && (is("content-type") || is("content-encoding") || is("content-language") || is("content-location")))
+    }
+}
+
+/// Headers whose presence changes what the gateway adds.
+#[derive(Default)]
+struct Seen {
+    user_agent: bool,
+    authorization: bool,
+    referer: bool,
+    accept_encoding: bool,
+    range: bool,
+}
+
+impl Seen {
+    fn note(&mut self, name: &[u8]) {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        match name.len() {
+            5 => self.range |= is("range"),
+            7 => self.referer |= is("referer"),
+            10 => self.user_agent |= is("user-agent"),
+            13 => self.authorization |= is("authorization"),
+            15 => self.accept_encoding |= is("accept-encoding"),
+            _ => {}
+        }
+    }
+}
+
+/// The upstream's own answer, for the client.
+fn pass_through(fetched: Fetched) -> Answer {
+    let Fetched { response, upload, unpack, .. } = fetched;
+    let mut headers = HeaderBlock::default();
+    let fields = response.head.headers();
+    for (name, value) in fields.iter() {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let gone = !hop_by_hop::crosses_to_client(fields, name) || (unpack && is("content-encoding"));
+        // A 304 has no content that could have a type (Go's server drops it as well).
+        if !gone && !(response.head.status == 304 && is("content-type")) {
+            headers.push(name, value);
+        }
+    }
+    let status = response.head.status;
+    let response = Box::new(response);
+    let body = if unpack { Body::Unpacked(Box::new(Unpacked::new(response))) } else { Body::Upstream(response) };
+    Answer { data: Document::empty(), is_complete: true, status, headers, body: Some(body), upload }
+}
+
+/// Judges the status, reads the body and makes data of it.
+async fn decode(backend: &BackendPlan, mut fetched: Fetched) -> Result<Answer, Failure> {
+    let status = fetched.response.head.status;
+    if matches!(status, 200 | 201) {
+        let read = read_body(&mut fetched).await?;
+        let decoded = backend.decoder.decode(read.bytes, read.is_cut);
+        let mut data = decoded.map_err(|error| match read.timed_out {
+            true => Failure::new(Cause::Deadline, "context deadline exceeded"),
+            false => Failure::new(Cause::Undecodable, error.to_string()),
+        })?;
+        backend.edit.apply(&mut data).map_err(|error| Failure::new(Cause::Manipulation, error.to_string()))?;
+        return Ok(Answer::of_data(data, true));
+    }
+    match &backend.statuses {
+        StatusRule::Plain => {
+            let pattern = backend.template.internal_pattern();
+            let message = format!("invalid status code {status} [{} {pattern}]: {}", backend.method, fetched.url.text());
+            drop_body(&mut fetched.response).await;
+            Err(Failure::new(Cause::Status(status), message))
+        }
+        StatusRule::PassOn => {
+            let content_type = content_type(&fetched.response);
+            let body = error_body(&mut fetched).await;
+            Err(Failure { content_type: Some(content_type), ..Failure::new(Cause::StatusPassedOn(status), body) })
+        }
+        StatusRule::Details(name) => {
+            let content_type = content_type(&fetched.response);
+            let body = error_body(&mut fetched).await;
+            let mut data = Document::empty();
+            data.set(&format!("error_{name}"), error_details(status, body, content_type));
+            Ok(Answer { status, ..Answer::of_data(data, false) })
+        }
+    }
+}
+
+/// The object that `return_error_details` makes of a failed call; empty members are left out.
+fn error_details(status: u16, body: String, content_type: String) -> Value {
+    let mut members = vec![("http_status_code", Value::Number(crate::json::Number::Int(i64::from(status))))];
+    if !body.is_empty() {
+        members.push(("http_body", Value::String(body)));
+    }
+    if !content_type.is_empty() {
+        members.push(("http_body_encoding", Value::String(content_type)));
+    }
+    Value::Struct(members)
+}
+
+fn content_type(response: &Response) -> String {
+    response.head.header("content-type").map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+}
+
+async fn error_body(fetched: &mut Fetched) -> String {
+    match read_body(fetched).await {
+        Ok(read) => String::from_utf8(read.bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
+        Err(_) => String::new(),
+    }
+}
+
+struct ReadBody {
+    bytes: Vec<u8>,
+    /// The body ended before its end.
+    is_cut: bool,
+    timed_out: bool,
+}
+
+/// Reads the whole body, unpacked. An upload that is still running goes on meanwhile.
+async fn read_body(fetched: &mut Fetched) -> Result<ReadBody, Failure> {
+    let packed = is_gzip(&fetched.response);
+    let read = match fetched.upload.take() {
+        None => collect(&mut fetched.response).await,
+        Some(upload) => {
+            let mut collected = std::pin::pin!(collect(&mut fetched.response));
+            let mut upload = upload;
+            match crate::net::task::first_of(collected.as_mut(), upload.as_mut()).await {
+                crate::net::task::First::Left(read) => read,
+                crate::net::task::First::Right(_) => collected.await,
+            }
+        }
+    }?;
+    if !packed || read.bytes.is_empty() {
+        return Ok(read);
+    }
+    match gzip::unpack(&read.bytes, DECODED_BODY_BYTES_MAX) {
+        Ok(Some(bytes)) => Ok(ReadBody { bytes, ..read }),
+        Ok(None) => Err(too_large()),
+        Err(error) => Err(Failure::new(Cause::Undecodable, error.to_string())),
+    }
+}
+
+fn too_large() -> Failure {
+    Failure::new(Cause::Undecodable, format!("the body is larger than {DECODED_BODY_BYTES_MAX} bytes"))
+}
+
+async fn collect(response: &mut Response) -> Result<ReadBody, Failure> {
+    let announced = response.length_left().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    if announced > DECODED_BODY_BYTES_MAX {
+        return Err(too_large());
+    }
+    // Memory follows the bytes that came, not the number that was announced.
+    let mut bytes = Vec::with_capacity(announced.min(256 * 1024));
+    loop {
+        match response.read_into(&mut bytes).await {
+            Ok(true) if bytes.len() > DECODED_BODY_BYTES_MAX => return Err(too_large()),
+            Ok(true) => {}
+            Ok(false) => return Ok(ReadBody { bytes, is_cut: false, timed_out: false }),
+            Err(error) => {
+                let timed_out = matches!(error, crate::wire::http1::body::ReadError::TimedOut);
+                return Ok(ReadBody { bytes, is_cut: true, timed_out });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_to_the_same_name_and_below() {
+        assert!(is_same_or_below("api.example", "api.example"));
+        assert!(is_same_or_below("a.api.example", "API.example"));
+        assert!(!is_same_or_below("evilapi.example", "api.example"));
+        assert!(!is_same_or_below("example", "api.example"));
+    }
+
+    #[test]
+    fn error_details_leave_out_what_is_empty() {
+        let Value::Struct(members) = error_details(404, String::new(), String::new()) else { panic!("a struct") };
+        assert_eq!(members.len(), 1);
+    }
+}

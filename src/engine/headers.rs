@@ -1,0 +1,61 @@
+//! The headers that an endpoint's backends are sent: what the client's list lets through, and the gateway's own
+//! (specification, section 2.7).
+
+use std::borrow::Cow;
+
+use crate::message::head::RequestHead;
+use crate::message::headers::Marks;
+use crate::message::hop_by_hop;
+use crate::plan::COMPATIBLE_VERSION;
+use crate::plan::endpoint::ForwardedHeaders;
+use crate::stage::{Exchange, Header, Headers};
+
+/// How the gateway names itself to upstreams: as the original does, because upstreams may look for it.
+pub fn agent() -> &'static [u8] {
+    const AGENT: &str = "KrakenD Version 2.13.8";
+    debug_assert!(AGENT.ends_with(COMPATIBLE_VERSION));
+    AGENT.as_bytes()
+}
+
+/// The headers for the backends of an endpoint, before any backend's own list narrows them.
+pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> Headers<'x> {
+    let head: &'x RequestHead = exchange.head;
+    let mut headers = Headers::new();
+    let mut agent_passed = false;
+    let fields = head.headers();
+    for (name, value) in fields.iter() {
+        if !allowed.admits(name) || is_overwritten(name) || !crosses(fields, name) {
+            continue;
+        }
+        if name.eq_ignore_ascii_case(b"user-agent") {
+            agent_passed = true;
+        }
+        headers.push(Header::new(name, value));
+    }
+    headers.push(Header::new(b"X-Forwarded-For", exchange.client_text().as_bytes()));
+    headers.push(Header { name: Cow::Borrowed(b"X-Forwarded-Host"), value: Cow::Borrowed(head.host()) });
+    if agent_passed {
+        headers.retain(|header| !header.name.eq_ignore_ascii_case(b"x-forwarded-via"));
+        headers.push(Header::new(b"X-Forwarded-Via", agent()));
+    } else {
+        headers.push(Header::new(b"User-Agent", agent()));
+    }
+    headers
+}
+
+/// The client's own never survive: the gateway says who the client is.
+fn is_overwritten(name: &[u8]) -> bool {
+    match name.len() {
+        15 => name.eq_ignore_ascii_case(b"x-forwarded-for"),
+        16 => name.eq_ignore_ascii_case(b"x-forwarded-host"),
+        _ => false,
+    }
+}
+
+fn crosses(fields: crate::message::headers::Headers<'_>, name: &[u8]) -> bool {
+    // Most requests have no Connection header that names others: one comparison by length then decides.
+    if !fields.marks().has(Marks::CONNECTION) && !matches!(name.len(), 4 | 6 | 7 | 10 | 14 | 16 | 17) {
+        return true;
+    }
+    hop_by_hop::crosses_to_upstream(fields, name)
+}

@@ -1,0 +1,248 @@
+//! Running a plan: what one core does with a request, from the route to the reply.
+
+pub mod builtin;
+pub mod endpoint;
+pub mod fetch;
+pub mod headers;
+pub mod pipe;
+pub mod race;
+pub mod reply;
+pub mod url;
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use crate::message::head::TargetForm;
+use crate::message::parameter;
+use crate::message::path::{self, RequestTarget};
+use crate::message::route_params::RouteParams;
+use crate::net::clock;
+use crate::plan::backend::{BackendPlan, HostPlan};
+use crate::plan::route::{self, Found, Redirect};
+use crate::plan::{PlanHandle, RouteTarget};
+use crate::shared::log::Log;
+use crate::shared::names::ServiceHost;
+use crate::shared::published::{Published, Reader};
+use crate::stage::ids::HostId;
+use crate::stage::{CallStage, EndpointStage};
+use crate::upstream::{Pool, Target, UpstreamError, Upstreams};
+use crate::wire::{Body, Handle, HeaderBlock, Peer, Reply, Request};
+
+/// The plan at work on one core, with this core's connections and stages.
+pub struct Gateway {
+    plan: PlanHandle,
+    upstreams: Upstreams,
+    /// The pool of each of the plan's hosts.
+    pools: Vec<Option<Rc<Pool>>>,
+    feeds: RefCell<Vec<Reader<Vec<ServiceHost>>>>,
+    endpoints: Vec<EndpointStages>,
+    log: Log,
+    /// For work that outlives its request, such as shadow calls.
+    me: Weak<Gateway>,
+    random: Cell<u64>,
+}
+
+/// This core's stages of one endpoint.
+struct EndpointStages {
+    around: Vec<Box<dyn EndpointStage>>,
+    pipe: Vec<Box<dyn CallStage>>,
+    /// By the place of the backend in its list; regular backends first, then shadows.
+    backends: Vec<Vec<Box<dyn CallStage>>>,
+}
+
+impl Gateway {
+    /// Builds this core's part of a plan.
+    pub fn new(
+        plan: PlanHandle,
+        upstreams: Upstreams,
+        feeds: &[Published<Vec<ServiceHost>>],
+        log: Log,
+        seed: u64,
+    ) -> Rc<Gateway> {
+        let pools = plan.hosts.iter().map(|host| upstreams.pool(host.target.as_ref().ok()?).ok()).collect();
+        let feeds = RefCell::new(feeds.iter().map(Published::reader).collect());
+        let endpoints = plan.endpoints.iter().map(EndpointStages::of).collect();
+        Rc::new_cyclic(|me| Gateway {
+            plan,
+            upstreams,
+            pools,
+            feeds,
+            endpoints,
+            log,
+            me: me.clone(),
+            random: Cell::new(seed | 1),
+        })
+    }
+
+    /// Closes connections to upstreams that have been unused for too long; called about once a second.
+    pub fn sweep(&self) {
+        self.upstreams.sweep();
+    }
+
+    pub fn plan(&self) -> &PlanHandle {
+        &self.plan
+    }
+
+    fn pool_of(&self, host: HostId) -> Result<Rc<Pool>, UpstreamError> {
+        match (&self.pools[host.index()], &self.plan.host(host).target) {
+            (Some(pool), _) => Ok(pool.clone()),
+            (None, Err(why)) => Err(UpstreamError::Scheme(why.clone())),
+            (None, Ok(target)) => self.upstreams.pool(target),
+        }
+    }
+
+    /// A host at random: every host gets its share, however the cores are loaded.
+    fn pick<'a, T>(&self, hosts: &'a [T]) -> Option<&'a T> {
+        match hosts.len() {
+            0 => None,
+            1 => hosts.first(),
+            count => hosts.get(usize::try_from(self.next_random() % count as u64).unwrap_or(0)),
+        }
+    }
+
+    /// xorshift64*: spreads well, costs nothing, is no secret.
+    fn next_random(&self) -> u64 {
+        let mut state = self.random.get();
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        self.random.set(state);
+        state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+    }
+
+    /// A host of a list that service discovery keeps.
+    fn discovered(&self, feed: usize) -> Option<(HostPlan, Target)> {
+        let mut feeds = self.feeds.borrow_mut();
+        let hosts = feeds.get_mut(feed)?.get();
+        let host = self.pick(hosts)?;
+        let is_tls = host.scheme.eq_ignore_ascii_case("https");
+        let name = host.host.trim_end_matches('.');
+        let target = Target::new(is_tls, name, host.port);
+        let authority = format!("{name}:{}", host.port);
+        let plan = HostPlan {
+            target: Ok(target.clone()),
+            origin: format!("{}://{authority}", host.scheme).into(),
+            authority: authority.into(),
+            path_prefix: "".into(),
+            authorization: None,
+        };
+        Some((plan, target))
+    }
+
+    fn stages_of(&self, backend: &BackendPlan) -> &[Box<dyn CallStage>] {
+        let (endpoint, place) = backend.id.parts();
+        self.endpoints.get(endpoint).and_then(|stages| stages.backends.get(place)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Finds what the request is for. Everything that is refused here is refused before any backend hears of it.
+    async fn route(&self, request: &Request<'_>) -> Reply {
+        let head = request.head;
+        if head.form == TargetForm::Asterisk {
+            return Reply::empty(200);
+        }
+        let Ok(target) = RequestTarget::parse(head.method_name(), head.target()) else {
+            return Reply { close: true, ..Reply::empty(400) };
+        };
+        let mut decoded = Vec::new();
+        let Ok(path) = path::decode(head.path(), &mut decoded) else {
+            return Reply { close: true, ..Reply::empty(400) };
+        };
+        let mut params = RouteParams::default();
+        let found = self.plan.routes.find(head.method_name(), path, &mut params);
+        if let Found::Redirect(redirect) = found {
+            return redirected(&target, &redirect, request);
+        }
+        if self.plan.router.check_params
+            && let Some(bad) = params.iter(path).find_map(|value| parameter::check(value).err())
+        {
+            return plain_text(400, bad.to_string());
+        }
+        match found {
+            Found::Endpoint(id) => match &self.plan.targets[id as usize] {
+                RouteTarget::Endpoint(id) => self.run(*id, request, path, &params).await,
+                RouteTarget::Health => builtin::health(),
+                RouteTarget::Echo => builtin::echo(request, path).await,
+                RouteTarget::Debug => builtin::debug(request, path, &params, &self.log).await,
+                RouteTarget::Options(allow) => self.options(allow),
+            },
+            Found::MethodNotAllowed { allow } => self.method_not_allowed(&allow),
+            Found::NotFound | Found::Redirect(_) => self.not_found(),
+        }
+    }
+
+    fn versioned(&self, status: u16) -> Reply {
+        let mut headers = HeaderBlock::default();
+        headers.push_lines(self.plan.router.version_line.as_bytes());
+        Reply { headers, ..Reply::empty(status) }
+    }
+
+    fn options(&self, allow: &str) -> Reply {
+        let mut reply = self.versioned(200);
+        reply.headers.push(b"Allow", allow.as_bytes());
+        reply
+    }
+
+    fn not_found(&self) -> Reply {
+        self.unrouted(404, &self.plan.router.not_found)
+    }
+
+    fn method_not_allowed(&self, allow: &str) -> Reply {
+        let mut reply = self.unrouted(405, &self.plan.router.method_not_allowed);
+        reply.headers.push(b"Allow", allow.as_bytes());
+        reply
+    }
+
+    fn unrouted(&self, status: u16, body: &crate::plan::router::ErrorBody) -> Reply {
+        let mut reply = self.versioned(status);
+        reply.headers.push_lines(reply::NOT_COMPLETED);
+        reply.headers.push(b"Content-Type", body.content_type.as_bytes());
+        reply.body = Body::Bytes(body.bytes.to_vec());
+        reply
+    }
+}
+
+fn plain_text(status: u16, text: String) -> Reply {
+    let mut reply = Reply::empty(status);
+    reply.headers.push(b"Content-Type", b"text/plain");
+    reply.body = Body::Bytes(text.into_bytes());
+    reply
+}
+
+fn redirected(target: &RequestTarget<'_>, redirect: &Redirect, request: &Request<'_>) -> Reply {
+    let location = route::location(target, redirect, request.head.header("x-forwarded-prefix"));
+    let mut reply = Reply::empty(redirect.code);
+    let address: Cow<'_, [u8]> = location.header();
+    reply.headers.push(b"Location", &address);
+    if redirect.code == 301 {
+        reply.headers.push(b"Content-Type", b"text/html; charset=utf-8");
+        reply.body = Body::Bytes(location.body());
+    }
+    reply
+}
+
+impl Handle for Gateway {
+    async fn handle<'r>(&'r self, request: Request<'r>) -> Reply {
+        let began = if self.plan.router.access_log { clock::monotonic_ns() } else { 0 };
+        let reply = self.route(&request).await;
+        if self.plan.router.access_log {
+            self.log_access(&request, reply.status, clock::monotonic_ns() - began);
+        }
+        reply
+    }
+
+    fn refused(&self, peer: &Peer, status: u16, why: &str) {
+        self.log.debug(format_args!("[SERVICE: HTTP] {} sent what is no request ({status}): {why}", peer.ip_text));
+    }
+}
+
+impl EndpointStages {
+    fn of(endpoint: &crate::plan::endpoint::EndpointPlan) -> EndpointStages {
+        let backends = endpoint.backends().map(|backend| backend.stages.iter().map(|build| build()).collect());
+        EndpointStages {
+            around: endpoint.stages.iter().map(|build| build()).collect(),
+            pipe: endpoint.pipe_stages.iter().map(|build| build()).collect(),
+            backends: backends.collect(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! From an outcome to a reply: the status, the headers of the gateway, and the encoding the endpoint asks for
+//! (specification, sections 2.12 to 2.14).
+
+use crate::json::Document;
+use crate::json::render::Render;
+use crate::plan::endpoint::EndpointPlan;
+use crate::plan::router::RouterPlan;
+use crate::stage::{Answer, Exchange, Failure, Outcome};
+use crate::wire::{Body, HeaderBlock, Reply};
+
+pub const COMPLETED: &[u8] = b"X-Krakend-Completed: true\r\n";
+pub const NOT_COMPLETED: &[u8] = b"X-Krakend-Completed: false\r\n";
+
+/// What the client gets.
+pub fn of_outcome(router: &RouterPlan, endpoint: &EndpointPlan, exchange: &Exchange<'_>, outcome: Outcome) -> Reply {
+    let mut headers = HeaderBlock::default();
+    headers.push_lines(router.version_line.as_bytes());
+    match outcome {
+        Outcome { answer: Some(answer), .. } => of_answer(endpoint, exchange, answer, headers),
+        Outcome { failure: Some(failure), .. } => of_failure(router, failure, headers),
+        Outcome { .. } => {
+            headers.push_lines(NOT_COMPLETED);
+            Reply { headers, ..Reply::empty(500) }
+        }
+    }
+}
+
+fn of_answer(endpoint: &EndpointPlan, exchange: &Exchange<'_>, answer: Answer, mut headers: HeaderBlock) -> Reply {
+    // An empty object is never complete, whatever its backends said.
+    if answer.is_complete && !answer.data.is_empty() {
+        headers.push_lines(COMPLETED);
+        if let Some(cache_control) = &endpoint.cache_control {
+            headers.push_lines(cache_control.as_bytes());
+        }
+    } else {
+        headers.push_lines(NOT_COMPLETED);
+    }
+    if endpoint.render == Render::NoOp {
+        return passed_through(answer, headers);
+    }
+    let render = match endpoint.render {
+        Render::Negotiate => Render::negotiate(exchange.head.header("accept")),
+        render => render,
+    };
+    if let Some(content_type) = render.content_type() {
+        headers.push(b"Content-Type", content_type.as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(answer.data.json_len_hint());
+    encode(render, &answer.data, &mut bytes);
+    Reply { headers, body: Body::Bytes(bytes), ..Reply::empty(200) }
+}
+
+fn passed_through(answer: Answer, mut headers: HeaderBlock) -> Reply {
+    let has = |name: &str| answer.headers.has(name);
+    let sniff = answer.body.is_some() && !has("content-type") && !has("content-encoding") && answer.status != 304;
+    let has_date = has("date");
+    headers.push_lines(answer.headers.as_bytes());
+    let body = answer.body.unwrap_or(Body::Empty);
+    Reply { status: answer.status, headers, body, upload: answer.upload, close: false, sniff, has_date }
+}
+
+fn encode(render: Render, data: &Document, out: &mut Vec<u8>) {
+    match render {
+        Render::Json | Render::Negotiate | Render::NoOp => data.write_json(out),
+        Render::JsonCollection => {
+            if !data.write_member("collection", out) {
+                out.extend_from_slice(b"[]");
+            }
+        }
+        Render::Text | Render::Xml | Render::Yaml => {
+            let map = (!data.is_null()).then(|| data.to_map());
+            render.render_map(map.as_ref(), out);
+        }
+    }
+}
+
+fn of_failure(router: &RouterPlan, failure: Failure, mut headers: HeaderBlock) -> Reply {
+    headers.push_lines(NOT_COMPLETED);
+    let status = failure.status();
+    let mut body = Body::Empty;
+    if router.return_error_msg && !failure.message.is_empty() {
+        let content_type = failure.content_type.filter(|text| !text.is_empty());
+        headers.push(b"Content-Type", content_type.as_deref().unwrap_or("text/plain; charset=utf-8").as_bytes());
+        body = Body::Bytes(failure.message.into_bytes());
+    }
+    Reply { headers, body, ..Reply::empty(status) }
+}

@@ -1,0 +1,79 @@
+//! The registry: one line a namespace of `extra_config`. Whoever holds a configuration finds a block's code here.
+
+pub mod backend;
+pub mod proxy;
+pub mod router;
+pub mod unbuilt;
+
+use crate::plan::feature::{Feature, Scope};
+use unbuilt::{Unbuilt, Without};
+
+/// Everywhere a block of these namespaces may stand.
+const SERVICE: &[Scope] = &[Scope::Service];
+const ENDPOINT: &[Scope] = &[Scope::Endpoint];
+const BACKEND: &[Scope] = &[Scope::Backend];
+const ANYWHERE: &[Scope] = &[Scope::Service, Scope::Endpoint, Scope::Backend];
+const SERVICE_AND_ENDPOINT: &[Scope] = &[Scope::Service, Scope::Endpoint];
+const ENDPOINT_AND_BACKEND: &[Scope] = &[Scope::Endpoint, Scope::Backend];
+
+const fn unbuilt(namespace: &'static str, scopes: &'static [Scope], without: Without) -> Unbuilt {
+    Unbuilt { namespace, scopes, without }
+}
+
+/// Every namespace of the original's free edition.
+pub static ALL: &[&dyn Feature] = &[
+    &router::Router,
+    &proxy::Proxy,
+    &backend::http::Http,
+    &backend::http_client::HttpClient,
+    // Known, and not built yet.
+    &unbuilt("auth/validator", SERVICE_AND_ENDPOINT, Without::Sealed(401)),
+    &unbuilt("auth/signer", ENDPOINT, Without::Sealed(401)),
+    &unbuilt("auth/revoker", SERVICE, Without::Feature),
+    &unbuilt("auth/client-credentials", BACKEND, Without::Feature),
+    &unbuilt("async/amqp", ANYWHERE, Without::Feature),
+    &unbuilt("backend/amqp/consumer", BACKEND, Without::Feature),
+    &unbuilt("backend/amqp/producer", BACKEND, Without::Feature),
+    &unbuilt("backend/graphql", BACKEND, Without::Feature),
+    &unbuilt("backend/lambda", BACKEND, Without::Feature),
+    &unbuilt("backend/pubsub/publisher", BACKEND, Without::Feature),
+    &unbuilt("backend/pubsub/subscriber", BACKEND, Without::Feature),
+    &unbuilt("modifier/lua-backend", BACKEND, Without::Feature),
+    &unbuilt("modifier/lua-endpoint", SERVICE_AND_ENDPOINT, Without::Feature),
+    &unbuilt("modifier/lua-proxy", ENDPOINT, Without::Feature),
+    &unbuilt("modifier/martian", BACKEND, Without::Feature),
+    &unbuilt("plugin/http-client", BACKEND, Without::Feature),
+    &unbuilt("plugin/http-server", SERVICE, Without::Feature),
+    &unbuilt("plugin/req-resp-modifier", ENDPOINT_AND_BACKEND, Without::Feature),
+    &unbuilt("qos/circuit-breaker", BACKEND, Without::Feature),
+    &unbuilt("qos/http-cache", BACKEND, Without::Feature),
+    &unbuilt("qos/ratelimit/proxy", BACKEND, Without::Feature),
+    &unbuilt("qos/ratelimit/router", ENDPOINT, Without::Feature),
+    &unbuilt("security/bot-detector", SERVICE_AND_ENDPOINT, Without::Feature),
+    &unbuilt("security/cors", SERVICE, Without::Feature),
+    &unbuilt("security/http", SERVICE, Without::Feature),
+    &unbuilt("telemetry/gelf", SERVICE, Without::Feature),
+    &unbuilt("telemetry/influx", SERVICE, Without::Feature),
+    &unbuilt("telemetry/logging", SERVICE, Without::Feature),
+    &unbuilt("telemetry/logstash", SERVICE, Without::Feature),
+    &unbuilt("telemetry/metrics", SERVICE, Without::Feature),
+    &unbuilt("telemetry/opencensus", SERVICE, Without::Feature),
+    &unbuilt("telemetry/opentelemetry", ANYWHERE, Without::Feature),
+    &unbuilt("validation/cel", ENDPOINT_AND_BACKEND, Without::Feature),
+    &unbuilt("validation/json-schema", ENDPOINT, Without::Feature),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_namespace_has_one_line_and_a_scope() {
+        let mut seen = HashSet::new();
+        for feature in ALL {
+            assert!(seen.insert(feature.namespace()), "{} stands twice", feature.namespace());
+            assert!(!feature.scopes().is_empty());
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `Buffer`: a read or write buffer that goes back to its core's pool when it is dropped.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+use monoio::buf::{IoBuf, IoBufMut};
+
+/// Room for a response head and a small body; most answers fit.
+pub const BUFFER_BYTES: usize = 16 * 1024;
+/// Buffers kept for reuse on each core: 4 MiB at most.
+const POOLED_MAX: usize = 256;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An owned, growable byte buffer of at least [`BUFFER_BYTES`], pooled per core.
+#[derive(Debug)]
+pub struct Buffer(Vec<u8>);
+
+impl Buffer {
+    /// An empty buffer from the pool.
+    pub fn take() -> Buffer {
+        let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+        Buffer(pooled.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES)))
+    }
+
+    /// A buffer outside the pool's size, for bodies that are larger.
+    pub fn with_capacity(bytes: usize) -> Buffer {
+        if bytes <= BUFFER_BYTES {
+            return Buffer::take();
+        }
+        Buffer(Vec::with_capacity(bytes))
+    }
+
+    /// The bytes as a plain vector, which the pool then never sees again.
+    pub fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Buffer {
+        Buffer(bytes)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        give_back(std::mem::take(&mut self.0));
+    }
+}
+
+/// Returns a vector of the pool's size to the pool; any other is freed.
+pub fn give_back(mut bytes: Vec<u8>) {
+    if bytes.capacity() < BUFFER_BYTES || bytes.capacity() > 2 * BUFFER_BYTES {
+        return;
+    }
+    bytes.clear();
+    // The pool is gone while a thread ends: the buffer is then simply freed.
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        if pool.len() < POOLED_MAX {
+            pool.push(bytes);
+        }
+    });
+}
+
+impl Deref for Buffer {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+/// What the kernel may read into or write from: a vector, pooled or not.
+pub trait Bytes: Unpin + 'static {
+    fn vec(&self) -> &Vec<u8>;
+    fn vec_mut(&mut self) -> &mut Vec<u8>;
+}
+
+impl Bytes for Vec<u8> {
+    fn vec(&self) -> &Vec<u8> {
+        self
+    }
+    fn vec_mut(&mut self) -> &mut Vec<u8> {
+        self
+    }
+}
+
+impl Bytes for Buffer {
+    fn vec(&self) -> &Vec<u8> {
+        &self.0
+    }
+    fn vec_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+/// The spare room behind a buffer's content, or the first `count_max` bytes of it: a read appends there.
+pub(super) struct Spare<B> {
+    pub bytes: B,
+    pub count_max: usize,
+}
+
+// SAFETY: the pointer and the length describe the vector's spare capacity, which is owned by this value and does
+// not move while the kernel fills it (the vector is neither grown nor shrunk until the operation hands it back);
+// `set_init(n)` is called with the count the kernel wrote, which is at most `bytes_total`.
+unsafe impl<B: Bytes> IoBufMut for Spare<B> {
+    fn write_ptr(&mut self) -> *mut u8 {
+        self.bytes.vec_mut().spare_capacity_mut().as_mut_ptr().cast()
+    }
+
+    fn bytes_total(&mut self) -> usize {
+        let bytes = self.bytes.vec();
+        (bytes.capacity() - bytes.len()).min(self.count_max)
+    }
+
+    unsafe fn set_init(&mut self, count: usize) {
+        let bytes = self.bytes.vec_mut();
+        let length = bytes.len() + count;
+        debug_assert!(length <= bytes.capacity());
+        // SAFETY: the kernel initialised `count` bytes behind the content.
+        unsafe { bytes.set_len(length) };
+    }
+}
+
+/// The part of a buffer that has yet to be sent.
+pub(super) struct Unsent<B> {
+    pub bytes: B,
+    pub from: usize,
+}
+
+// SAFETY: the pointer and the length describe initialised bytes of a vector that this value owns and nothing
+// changes while the kernel reads them.
+unsafe impl<B: Bytes> IoBuf for Unsent<B> {
+    fn read_ptr(&self) -> *const u8 {
+        self.bytes.vec()[self.from..].as_ptr()
+    }
+
+    fn bytes_init(&self) -> usize {
+        self.bytes.vec().len() - self.from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_buffer_is_the_next_one_taken() {
+        let mut first = Buffer::take();
+        first.extend_from_slice(b"left over");
+        let address = first.as_ptr();
+        drop(first);
+        let second = Buffer::take();
+        assert!(second.is_empty());
+        assert_eq!(second.as_ptr(), address);
+    }
+
+    #[test]
+    fn buffers_that_grew_far_beyond_the_pools_size_are_freed() {
+        let mut big = Buffer::take();
+        big.reserve(64 * BUFFER_BYTES);
+        drop(big);
+        assert!(Buffer::take().capacity() <= 2 * BUFFER_BYTES);
+    }
+
+    #[test]
+    fn a_read_appends_behind_the_content() {
+        let mut spare = Spare { bytes: Vec::with_capacity(8), count_max: 3 };
+        spare.bytes.extend_from_slice(b"ab");
+        assert_eq!(spare.bytes_total(), 3);
+        // SAFETY: two bytes are written to the spare room right before.
+        unsafe {
+            std::ptr::copy_nonoverlapping(b"cd".as_ptr(), spare.write_ptr(), 2);
+            spare.set_init(2);
+        }
+        assert_eq!(spare.bytes, b"abcd");
+    }
+}

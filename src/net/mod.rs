@@ -1,0 +1,14 @@
+//! Sockets, memory and time of one core: the home of the runtime and of nearly all `unsafe`.
+
+pub mod bell;
+pub mod buffer;
+pub mod clock;
+pub mod deadline;
+pub mod driver;
+pub mod listener;
+pub mod splice;
+pub mod stream;
+pub mod task;
+
+pub use buffer::Buffer;
+pub use stream::Stream;

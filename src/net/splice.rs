@@ -1,0 +1,141 @@
+//! Moves a body from socket to socket through a pipe, so that its bytes never enter this process.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::Stream;
+
+/// What a pipe is asked to hold; without the right to so much the kernel's default serves.
+const PIPE_BYTES: usize = 1024 * 1024;
+/// Empty pipes kept for reuse on each core.
+const POOLED_MAX: usize = 64;
+
+struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+thread_local! {
+    static POOL: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Pipe {
+    fn take() -> io::Result<Pipe> {
+        if let Some(pipe) = POOL.with(|pool| pool.borrow_mut().pop()) {
+            return Ok(pipe);
+        }
+        let mut ends = [0; 2];
+        // SAFETY: `ends` has room for the two descriptors.
+        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `pipe2` made both descriptors and nobody else owns them.
+        let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+        // SAFETY: plain integers; a refusal leaves the pipe at its default size.
+        unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES as libc::c_int) };
+        Ok(Pipe { read, write })
+    }
+
+    /// Only an empty pipe may serve another body.
+    fn give_back(self) {
+        POOL.with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < POOLED_MAX {
+                pool.push(self);
+            }
+        });
+    }
+}
+
+/// How a transfer ended early.
+#[derive(Debug)]
+pub enum Cut {
+    /// The source ended or failed; so many bytes were still to come.
+    Source(io::Error),
+    /// The destination failed.
+    Sink(io::Error),
+}
+
+/// While a socket is spliced it must not block the core; the ring wants the opposite, so the flag is put back.
+struct NonBlocking(RawFd);
+
+impl NonBlocking {
+    fn set(socket: RawFd) -> NonBlocking {
+        if !super::driver::is_epoll() {
+            // SAFETY: changes a flag of a descriptor that its owner keeps open meanwhile.
+            unsafe { libc::fcntl(socket, libc::F_SETFL, libc::O_NONBLOCK) };
+        }
+        NonBlocking(socket)
+    }
+}
+
+impl Drop for NonBlocking {
+    fn drop(&mut self) {
+        if !super::driver::is_epoll() {
+            // SAFETY: as above.
+            unsafe { libc::fcntl(self.0, libc::F_SETFL, 0) };
+        }
+    }
+}
+
+/// Moves exactly `left` bytes. `progress` is called after each step that moved something.
+///
+/// # Errors
+/// [`Cut`] says which side failed; then neither connection can be used for another message.
+pub async fn transfer(from: &Stream, to: &Stream, mut left: u64, progress: impl Fn()) -> Result<(), Cut> {
+    let pipe = Pipe::take().map_err(Cut::Source)?;
+    let _flags = (NonBlocking::set(from.socket()), NonBlocking::set(to.socket()));
+    let mut in_pipe = 0usize;
+    while left > 0 || in_pipe > 0 {
+        let mut moved = false;
+        if left > 0 && in_pipe < PIPE_BYTES {
+            let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIPE_BYTES - in_pipe);
+            match splice(from.socket(), pipe.write.as_raw_fd(), room) {
+                Ok(0) => return Err(Cut::Source(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => {
+                    left -= count as u64;
+                    in_pipe += count;
+                    moved = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if in_pipe == 0 {
+                        from.readable().await.map_err(Cut::Source)?;
+                        continue;
+                    }
+                }
+                Err(error) => return Err(Cut::Source(error)),
+            }
+        }
+        match splice(pipe.read.as_raw_fd(), to.socket(), in_pipe) {
+            Ok(count) => {
+                in_pipe -= count.min(in_pipe);
+                moved |= count > 0;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                to.writable().await.map_err(Cut::Sink)?;
+            }
+            Err(error) => return Err(Cut::Sink(error)),
+        }
+        if moved {
+            progress();
+        }
+    }
+    pipe.give_back();
+    Ok(())
+}
+
+fn splice(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    loop {
+        // SAFETY: no offsets, so null pointers; both descriptors are open while their owners are borrowed.
+        let moved = unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), count, flags) };
+        if let Ok(moved) = usize::try_from(moved) {
+            return Ok(moved);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

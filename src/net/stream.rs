@@ -1,0 +1,144 @@
+//! `Stream`: one connection, read and written with owned buffers, with a deadline on whatever is in flight.
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
+use monoio::net::TcpStream;
+
+use super::buffer::{Bytes, Spare, Unsent};
+use super::clock::Tick;
+use super::deadline::Watch;
+
+/// A connected socket of this core.
+#[derive(Debug)]
+pub struct Stream {
+    // Dropped before the socket, as `Watch` demands.
+    watch: Watch,
+    tcp: UnsafeCell<TcpStream>,
+    socket: RawFd,
+}
+
+impl Stream {
+    pub fn new(tcp: TcpStream) -> Stream {
+        let socket = tcp.as_raw_fd();
+        // Without it a head and a late body chunk wait for each other's acknowledgement. A failure costs only speed.
+        let _ = tcp.set_nodelay(true);
+        Stream { watch: Watch::new(socket), tcp: UnsafeCell::new(tcp), socket }
+    }
+
+    /// Connects to an address. `deadline` bounds the whole attempt.
+    ///
+    /// # Errors
+    /// What the kernel says; `TimedOut` when the deadline passed.
+    pub async fn connect(address: SocketAddr, deadline: Tick) -> io::Result<Stream> {
+        let now = super::clock::now();
+        if deadline <= now {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let attempt = TcpStream::connect_addr(address);
+        if deadline == Tick::NEVER {
+            return Ok(Stream::new(attempt.await?));
+        }
+        // A connect that is given up holds no buffer; dropping it cancels the operation and closes the socket.
+        match super::task::within_ms(deadline.since_ms(now), attempt).await {
+            Some(connected) => Ok(Stream::new(connected?)),
+            None => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    pub fn socket(&self) -> RawFd {
+        self.socket
+    }
+
+    /// The deadline of this connection's current step.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Appends what arrives to the buffer's spare room, which must not be empty. `Ok(0)` is the end of the stream.
+    pub async fn read<B: Bytes>(&self, buffer: B) -> (io::Result<usize>, B) {
+        self.read_at_most(buffer, usize::MAX).await
+    }
+
+    /// The same, but leaves what lies beyond `count` bytes in the socket.
+    pub async fn read_at_most<B: Bytes>(&self, buffer: B, count: usize) -> (io::Result<usize>, B) {
+        debug_assert!(buffer.vec().capacity() > buffer.vec().len() && count > 0, "a read needs room");
+        let (result, spare) = self.tcp_mut().read(Spare { bytes: buffer, count_max: count }).await;
+        (self.told(result), spare.bytes)
+    }
+
+    /// Sends the whole buffer from `from` on.
+    pub async fn write_all<B: Bytes>(&self, bytes: B, from: usize) -> (io::Result<()>, B) {
+        let mut unsent = Unsent { bytes, from };
+        while unsent.from < unsent.bytes.vec().len() {
+            let (result, returned) = self.tcp_mut().write(unsent).await;
+            unsent = returned;
+            match self.told(result) {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), unsent.bytes),
+                Ok(sent) => unsent.from += sent,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), unsent.bytes),
+            }
+        }
+        (Ok(()), unsent.bytes)
+    }
+
+    /// Waits until a read would not block; holds no buffer meanwhile.
+    ///
+    /// # Errors
+    /// What the kernel says; `TimedOut` when the deadline passed.
+    pub async fn readable(&self) -> io::Result<()> {
+        let result = self.tcp_mut().readable(false).await;
+        self.told(result)
+    }
+
+    /// Waits until a write would not block.
+    ///
+    /// # Errors
+    /// What the kernel says; `TimedOut` when the deadline passed.
+    pub async fn writable(&self) -> io::Result<()> {
+        let result = self.tcp_mut().writable(false).await;
+        self.told(result)
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub fn finish(&self) {
+        // SAFETY: the socket is open as long as `self` lives. A failure means the peer was faster.
+        unsafe { libc::shutdown(self.socket, libc::SHUT_WR) };
+    }
+
+    /// What an idle connection has to say, without waiting: used before a kept connection is used again.
+    pub fn is_quiet_and_open(&self) -> bool {
+        let mut byte = 0u8;
+        // SAFETY: the socket is open as long as `self` lives; the pointer is to one writable byte.
+        let got = unsafe {
+            libc::recv(self.socket, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+        };
+        got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    }
+
+    /// True when the peer has closed its side, without waiting and without taking what it sent before.
+    pub fn is_hung_up(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.socket, events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: one valid pollfd, and a time-out of zero.
+        let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+        ready > 0 && poll.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+    }
+
+    /// An operation that ended because the deadline shut the socket down is a time-out, whatever it returned.
+    fn told<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if self.watch.has_expired() { Err(io::ErrorKind::TimedOut.into()) } else { result }
+    }
+
+    #[allow(clippy::mut_from_ref)]
+    fn tcp_mut(&self) -> &mut TcpStream {
+        // SAFETY: the runtime's `read`, `write`, `readable` and `writable` take `&mut self` but only clone the shared
+        // descriptor while they build the operation; the future keeps that clone and does not touch the stream again.
+        // One read and one write may therefore be in flight together (the runtime's own split halves do the same).
+        // `Stream` is neither `Send` nor `Sync`, so nothing else runs while the operation is built.
+        unsafe { &mut *self.tcp.get() }
+    }
+}

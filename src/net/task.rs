@@ -1,0 +1,69 @@
+//! Spawning, sleeping and racing: the names the rest of the code uses for what the runtime does.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Runs a future on this core, detached from the caller.
+pub fn spawn<F>(future: F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    drop(monoio::spawn(future));
+}
+
+/// Waits with millisecond precision; for the few waits that are not bound to a socket.
+pub async fn sleep_ms(ms: u64) {
+    monoio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Waits for a future, at most this long. The future must not hold an operation whose buffer matters.
+pub async fn within_ms<F: Future>(ms: u64, future: F) -> Option<F::Output> {
+    monoio::time::timeout(Duration::from_millis(ms), future).await.ok()
+}
+
+/// Which of two futures ended first.
+pub enum First<A, B> {
+    Left(A),
+    Right(B),
+}
+
+/// Polls both until one ends; the other stays where it is and can be awaited on.
+pub async fn first_of<A, B>(mut left: Pin<&mut A>, mut right: Pin<&mut B>) -> First<A::Output, B::Output>
+where
+    A: Future + ?Sized,
+    B: Future + ?Sized,
+{
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(output) = left.as_mut().poll(context) {
+            return Poll::Ready(First::Left(output));
+        }
+        right.as_mut().poll(context).map(First::Right)
+    })
+    .await
+}
+
+/// Polls both until both have ended.
+pub async fn both<A: Future, B: Future>(left: A, right: B) -> (A::Output, B::Output) {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    let (mut left_done, mut right_done) = (None, None);
+    std::future::poll_fn(|context| {
+        poll_once(left.as_mut(), &mut left_done, context);
+        poll_once(right.as_mut(), &mut right_done, context);
+        if left_done.is_some() && right_done.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    match (left_done, right_done) {
+        (Some(left), Some(right)) => (left, right),
+        _ => unreachable!("both futures have ended"),
+    }
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>, done: &mut Option<F::Output>, context: &mut Context<'_>) {
+    if done.is_none()
+        && let Poll::Ready(output) = future.poll(context)
+    {
+        *done = Some(output);
+    }
+}

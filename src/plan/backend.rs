@@ -1,0 +1,66 @@
+//! What one backend compiles to.
+
+use super::feature::CallStageBuilder;
+use super::template::UrlTemplate;
+use crate::json::{Decoder, Edit};
+use crate::message::query::Allowed;
+use crate::stage::ids::{BackendId, HostId};
+use crate::upstream::Target;
+
+/// One backend, ready to be called.
+pub struct BackendPlan {
+    pub id: BackendId,
+    pub method: Box<str>,
+    /// `GET` as Go's client puts it before an error: `Get`.
+    pub method_title: Box<str>,
+    pub template: UrlTemplate,
+    pub hosts: Hosts,
+    pub decoder: Decoder,
+    pub edit: Edit,
+    /// The client's query as far as endpoint and backend let it through.
+    pub query: Allowed,
+    /// Only these of the headers that the endpoint forwards, in lower case; `None` is all of them.
+    pub headers: Option<Box<[Box<str>]>>,
+    pub statuses: StatusRule,
+    /// Copies of each call that race each other.
+    pub concurrent: u32,
+    /// A redirect that keeps the method may send the body again.
+    pub resends_body: bool,
+    /// The answer's body passes through undecoded, to the client or to a later step of a sequence.
+    pub is_raw: bool,
+    pub stages: Vec<CallStageBuilder>,
+}
+
+/// Where a backend's hosts come from.
+#[derive(Clone, Debug)]
+pub enum Hosts {
+    Fixed(Box<[HostId]>),
+    /// Index into the plan's feeds.
+    Discovered(usize),
+}
+
+/// What an upstream's status means, for answers that are decoded (specification, section 2.11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatusRule {
+    /// 200 and 201 are a success, everything else an error without detail.
+    Plain,
+    /// `return_error_code`: the client gets the upstream's status.
+    PassOn,
+    /// `return_error_details`: no error, but data under this key.
+    Details(Box<str>),
+}
+
+/// One upstream host as the configuration names it.
+#[derive(Clone, Debug)]
+pub struct HostPlan {
+    /// `None`: the URL can never be called, and why.
+    pub target: Result<Target, Box<str>>,
+    /// The Host header.
+    pub authority: Box<str>,
+    /// `http://host:port`, as error texts show it.
+    pub origin: Box<str>,
+    /// What the host's URL has behind its authority.
+    pub path_prefix: Box<str>,
+    /// From `user:password@` in the URL.
+    pub authorization: Option<Box<str>>,
+}

@@ -1,0 +1,417 @@
+//! From the configuration as written to the plan that the cores run. Nothing here touches the world; everything that
+//! can be wrong with a plan is found here, all of it at once.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+
+use super::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
+use super::endpoint::{EndpointPlan, ForwardedHeaders, Pipe, Propagated, Shadows};
+use super::feature::{BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, Site};
+use super::route::{RoutesBuilder, param_names};
+use super::router::RouterOptions;
+use super::template::UrlTemplate;
+use super::{ClientPlan, Feed, ListenPlan, Plan, RouteTarget};
+use crate::config::extra::ExtraConfig;
+use crate::config::keys;
+use crate::config::host::{Host, HostName as ConfigHostName, Scheme};
+use crate::config::problem::Problem;
+use crate::config::service::{Backend, Endpoint, Service};
+use crate::json::render::Render;
+use crate::json::{Decoder, Edit, EditSpec, Flatmap};
+use crate::message::query::Allowed;
+use crate::stage::ids::{BackendId, EndpointId, HostId};
+use crate::upstream::Target;
+
+/// The only methods that the original registers endpoints for.
+const ENDPOINT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+/// The methods of the debug and echo endpoints, in gin's order.
+const ANY_METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "HEAD", "OPTIONS", "DELETE", "CONNECT", "TRACE"];
+/// The budget of merged calls, in percent of the endpoint's timeout.
+const MERGE_BUDGET_PERCENT: u64 = 85;
+/// The default limit of a request's head, and what the original's server adds to any limit.
+const HEAD_BYTES_DEFAULT: usize = 1024 * 1024;
+const HEAD_BYTES_SLACK: usize = 4096;
+/// A client that takes nothing for so long is gone, where `write_timeout` says nothing.
+const WRITE_STALL_MS: u64 = 60_000;
+/// Go keeps so many idle connections per host where the configuration says nothing.
+const IDLE_PER_HOST_DEFAULT: usize = 250;
+
+/// A plan, and what the log should say about how it came to be.
+pub struct Compiled {
+    pub plan: Plan,
+    /// What was found and did not stop the start.
+    pub warnings: Vec<Problem>,
+}
+
+/// Compiles a configuration.
+///
+/// # Errors
+/// All problems that stop the start. With `is_lenient`, a block that cannot be understood stops nothing: it is left out
+/// or its endpoint sealed, as the original does, and named among the warnings.
+pub fn compile(service: &Service, features: &[&dyn Feature], is_lenient: bool) -> Result<Compiled, Vec<Problem>> {
+    let mut compiler = Compiler { service, features, is_lenient, problems: Vec::new(), hosts: HostTable::default() };
+    let plan = compiler.plan();
+    let problems = compiler.problems;
+    if problems.iter().any(|problem| problem.is_fatal(is_lenient)) {
+        return Err(problems);
+    }
+    Ok(Compiled { plan, warnings: problems })
+}
+
+struct Compiler<'s> {
+    service: &'s Service,
+    features: &'s [&'s dyn Feature],
+    is_lenient: bool,
+    problems: Vec<Problem>,
+    hosts: HostTable,
+}
+
+#[derive(Default)]
+struct HostTable {
+    plans: Vec<HostPlan>,
+    by_url: HashMap<String, HostId>,
+    feeds: Vec<Feed>,
+}
+
+impl Compiler<'_> {
+    fn plan(&mut self) -> Plan {
+        let service = self.service;
+        let mut draft = ServiceDraft::default();
+        self.install(&service.extra_config, &mut Site::Service(&mut draft));
+        let options = draft.router.unwrap_or_default();
+        let endpoints: Vec<EndpointPlan> = service
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(index, endpoint)| self.endpoint(EndpointId(u32_of(index)), endpoint))
+            .collect();
+        let (routes, targets) = self.routes(&options);
+        let hosts = std::mem::take(&mut self.hosts);
+        Plan {
+            routes,
+            targets,
+            endpoints,
+            hosts: hosts.plans,
+            feeds: hosts.feeds,
+            router: options.compile(),
+            listen: listen(service),
+            client: client(service),
+        }
+    }
+
+    /// Hands each block to its feature. A namespace that nobody knows is somebody else's (the original ignores it).
+    fn install(&mut self, extra: &ExtraConfig, site: &mut Site<'_>) {
+        let scope = site.scope();
+        for (namespace, block) in extra.iter() {
+            let Some(feature) = self.features.iter().find(|feature| feature.namespace() == namespace) else {
+                let known: Vec<&str> = self.features.iter().map(|feature| feature.namespace()).collect();
+                self.problems.extend(keys::unknown(namespace, &known, block.place.clone()));
+                continue;
+            };
+            if !feature.scopes().contains(&scope) {
+                let what = format!("{namespace} has no effect at {}", scope.name());
+                self.problems.push(Problem::warn(block.place.clone(), what));
+                continue;
+            }
+            if let (Some(known), Some(members)) = (feature.members(scope), block.value.as_object()) {
+                for member in members.keys().filter(|member| !known.contains(&member.as_str())) {
+                    self.problems.extend(keys::unknown(member, known, block.place_at(&pointer(member))));
+                }
+            }
+            match feature.compile(block, site) {
+                Ok(()) => {}
+                Err(Fallback::Skip(problem) | Fallback::Refuse(problem)) => self.problems.push(problem),
+                Err(Fallback::Seal(status, problem)) => {
+                    self.problems.push(problem);
+                    match site {
+                        Site::Service(_) => {}
+                        Site::Endpoint(draft) => draft.sealed = Some(status),
+                        Site::Backend(draft) => draft.sealed = Some(status),
+                    }
+                }
+            }
+        }
+    }
+
+    fn endpoint(&mut self, id: EndpointId, endpoint: &Endpoint) -> EndpointPlan {
+        let mut draft = EndpointDraft::default();
+        self.install(&endpoint.extra_config, &mut Site::Endpoint(&mut draft));
+        let sole_encoding = match endpoint.backend.as_slice() {
+            [only] => Some(only.encoding.as_str()),
+            _ => None,
+        };
+        let render = Render::named(&endpoint.output_encoding, sole_encoding);
+        let names = param_names(&endpoint.route);
+        let mut regular = Vec::new();
+        let mut shadows = Vec::new();
+        let mut shadow_timeout_ms = 0;
+        for backend in &endpoint.backend {
+            let mut backend_draft = BackendDraft::default();
+            self.install(&backend.extra_config, &mut Site::Backend(&mut backend_draft));
+            draft.sealed = draft.sealed.or(backend_draft.sealed);
+            if backend_draft.is_shadow {
+                let own_ms = backend_draft.shadow_timeout_ms.unwrap_or(endpoint.timeout.as_ms());
+                shadow_timeout_ms = own_ms.max(shadow_timeout_ms);
+                shadows.push(self.backend(endpoint, backend, backend_draft, render, &names));
+            } else {
+                regular.push(self.backend(endpoint, backend, backend_draft, render, &names));
+            }
+        }
+        for (place, backend) in regular.iter_mut().chain(&mut shadows).enumerate() {
+            backend.id = BackendId { endpoint: id, place: u32_of(place) };
+        }
+        let shadows = (!shadows.is_empty())
+            .then(|| Box::new(Shadows { pipe: pipe(endpoint, &draft, shadows), timeout_ms: shadow_timeout_ms }));
+        EndpointPlan {
+            route: endpoint.route.as_str().into(),
+            method: endpoint.method.as_str().into(),
+            timeout_ms: endpoint.timeout.as_ms(),
+            headers: ForwardedHeaders::of(&endpoint.input_headers),
+            query: Allowed::by_endpoint(&endpoint.input_query_strings),
+            render,
+            cache_control: (!endpoint.cache_ttl.is_zero())
+                .then(|| format!("Cache-Control: public, max-age={}\r\n", endpoint.cache_ttl.as_s()).into()),
+            pipe: pipe(endpoint, &draft, regular),
+            static_data: draft.static_data,
+            shadows,
+            stages: draft.stages,
+            pipe_stages: draft.pipe_stages,
+            sealed: draft.sealed,
+        }
+    }
+
+    fn backend(
+        &mut self,
+        endpoint: &Endpoint,
+        backend: &Backend,
+        draft: BackendDraft,
+        render: Render,
+        names: &[String],
+    ) -> BackendPlan {
+        let is_raw = render == Render::NoOp || backend.encoding.eq_ignore_ascii_case("no-op");
+        let headers = (!backend.input_headers.is_empty())
+            .then(|| backend.input_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect());
+        BackendPlan {
+            id: BackendId { endpoint: EndpointId(0), place: 0 },
+            method: backend.method.as_str().into(),
+            method_title: title(&backend.method).into(),
+            template: UrlTemplate::compile(&backend.url_pattern, names),
+            hosts: self.backend_hosts(backend),
+            decoder: Decoder::named(&backend.encoding, backend.is_collection),
+            edit: Edit::compile(&EditSpec {
+                target: backend.target.clone(),
+                allow: backend.allow.clone(),
+                deny: backend.deny.clone(),
+                mapping: backend.mapping.clone(),
+                group: backend.group.clone(),
+                flatmap: draft.flatmap,
+            }),
+            query: Allowed::by_endpoint(&endpoint.input_query_strings).then_by_backend(&backend.input_query_strings),
+            headers,
+            statuses: draft.statuses.unwrap_or(StatusRule::Plain),
+            concurrent: endpoint.concurrent_calls.max(1),
+            resends_body: draft.resends_body,
+            is_raw,
+            stages: draft.stages,
+        }
+    }
+
+    fn backend_hosts(&mut self, backend: &Backend) -> Hosts {
+        if backend.sd != "dns" {
+            return Hosts::Fixed(backend.host.iter().map(|host| self.hosts.id_of(host)).collect());
+        }
+        let service = backend.host.first().map(|host| host.url.clone()).unwrap_or_default();
+        let feed = Feed { service, scheme: backend.sd_scheme.clone() };
+        let known = self.hosts.feeds.iter().position(|known| *known == feed);
+        Hosts::Discovered(known.unwrap_or_else(|| {
+            self.hosts.feeds.push(feed);
+            self.hosts.feeds.len() - 1
+        }))
+    }
+
+    /// All routes in the order in which the original registers them: it decides the order of `Allow`.
+    fn routes(&mut self, options: &RouterOptions) -> (super::route::Routes, Vec<RouteTarget>) {
+        let mut table = RouteTable { builder: RoutesBuilder::new(options.route_options()), targets: Vec::new() };
+        let service = self.service;
+        if let Some(route) = options.health_route()
+            && let Err(conflict) = table.add("GET", route, RouteTarget::Health)
+        {
+            let place = service.extra_config.get("router").map_or_else(|| service.place.clone(), |block| block.place_at("/health_path"));
+            self.problems.push(Problem::refuse(place, conflict));
+        }
+        let built_in = [("/__debug/*param", service.debug_endpoint, RouteTarget::Debug), ("/__echo/*param", service.echo_endpoint, RouteTarget::Echo)];
+        for (route, is_on, target) in built_in {
+            for method in ANY_METHODS.iter().filter(|_| is_on) {
+                if let Err(conflict) = table.add(method, route, target.clone()) {
+                    self.problems.push(Problem::refuse(service.place.clone(), conflict));
+                }
+            }
+        }
+        let mut methods_of: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (index, endpoint) in service.endpoints.iter().enumerate() {
+            let method = endpoint.method.as_str();
+            if !ENDPOINT_METHODS.contains(&method) {
+                self.problems.push(
+                    Problem::lenient(endpoint.place.clone(), format!("[ENDPOINT: {}] Unsupported method {method}", endpoint.route))
+                        .hint(format!("endpoints may use {}", ENDPOINT_METHODS.join(", "))),
+                );
+                continue;
+            }
+            if let Err(conflict) = table.add(method, &endpoint.route, RouteTarget::Endpoint(EndpointId(u32_of(index)))) {
+                self.problems.push(Problem::refuse(endpoint.place.clone(), conflict));
+                continue;
+            }
+            match methods_of.iter_mut().find(|(route, _)| *route == endpoint.route) {
+                Some((_, methods)) => methods.push(method),
+                None => methods_of.push((&endpoint.route, vec![method])),
+            }
+        }
+        for (route, mut methods) in methods_of.into_iter().filter(|_| options.auto_options) {
+            methods.sort_unstable();
+            if let Err(conflict) = table.add("OPTIONS", route, RouteTarget::Options(methods.join(", ").into())) {
+                self.problems.push(Problem::refuse(service.place.clone(), conflict));
+            }
+        }
+        (table.builder.build(), table.targets)
+    }
+}
+
+struct RouteTable {
+    builder: RoutesBuilder,
+    targets: Vec<RouteTarget>,
+}
+
+impl RouteTable {
+    fn add(&mut self, method: &str, route: &str, target: RouteTarget) -> Result<(), String> {
+        self.builder.add(method, route, u32_of(self.targets.len())).map_err(|conflict| conflict.to_string())?;
+        self.targets.push(target);
+        Ok(())
+    }
+}
+
+impl HostTable {
+    fn id_of(&mut self, host: &Host) -> HostId {
+        if let Some(id) = self.by_url.get(&host.url) {
+            return *id;
+        }
+        let id = HostId(u32_of(self.plans.len()));
+        self.plans.push(host_plan(host));
+        self.by_url.insert(host.url.clone(), id);
+        id
+    }
+}
+
+fn host_plan(host: &Host) -> HostPlan {
+    let Some(address) = &host.address else {
+        let scheme = host.url.split_once("://").map_or("", |(scheme, _)| scheme);
+        return HostPlan {
+            target: Err(scheme.into()),
+            authority: "".into(),
+            origin: host.url.as_str().into(),
+            path_prefix: "".into(),
+            authorization: None,
+        };
+    };
+    let is_tls = address.scheme == Scheme::Https;
+    let name = match &address.name {
+        ConfigHostName::Ip(ip) => ip.to_string(),
+        ConfigHostName::Dns(name) => name.clone(),
+    };
+    let scheme = if is_tls { "https" } else { "http" };
+    HostPlan {
+        target: Ok(Target::new(is_tls, &name, address.port)),
+        authority: address.authority.as_str().into(),
+        origin: format!("{scheme}://{}", address.authority).into(),
+        path_prefix: address.path_prefix.as_str().into(),
+        authorization: address.user_info.as_deref().map(|user| format!("Basic {}", BASE64.encode(user)).into()),
+    }
+}
+
+fn pipe(endpoint: &Endpoint, draft: &EndpointDraft, mut backends: Vec<BackendPlan>) -> Pipe {
+    let budget_ms = endpoint.timeout.as_ms() * MERGE_BUDGET_PERCENT / 100;
+    match backends.len() {
+        0 => Pipe::Unbuilt("all endpoints must have at least one backend".into()),
+        1 => Pipe::Single(Box::new(backends.remove(0))),
+        _ => {
+            let flatmap = Flatmap::compile(&draft.flatmap);
+            if draft.is_sequential {
+                let propagated = draft.propagated_params.iter().filter_map(|param| propagated(param)).collect();
+                return Pipe::Sequential { calls: backends.into(), budget_ms, propagated, flatmap };
+            }
+            Pipe::Parallel { backends: backends.into(), budget_ms, flatmap }
+        }
+    }
+}
+
+/// `resp0_hash` is field `hash` of step 0; `resp0` its whole body.
+fn propagated(param: &str) -> Option<Propagated> {
+    let rest = param.strip_prefix("resp").or_else(|| param.strip_prefix("Resp"))?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let step = rest.get(..digits)?.parse().ok()?;
+    let path = rest.get(digits..)?;
+    let path = path.strip_prefix('_').unwrap_or(path);
+    Some(Propagated { step, path: path.into(), key: super::template::param_key(param).into() })
+}
+
+fn title(method: &str) -> String {
+    super::template::param_key(&method.to_ascii_lowercase())
+}
+
+fn listen(service: &Service) -> ListenPlan {
+    let server = &service.server;
+    let or = |first: u64, second: u64| if first == 0 { second } else { first };
+    let read_ms = server.read_timeout.as_ms();
+    ListenPlan {
+        address: service.listen_ip,
+        port: service.port,
+        head_bytes_max: match server.max_header_bytes {
+            0 => HEAD_BYTES_DEFAULT,
+            bytes => bytes,
+        } + HEAD_BYTES_SLACK,
+        head_ms: or(server.read_header_timeout.as_ms(), read_ms),
+        request_ms: read_ms,
+        idle_ms: or(server.idle_timeout.as_ms(), read_ms),
+        write_stall_ms: or(server.write_timeout.as_ms(), WRITE_STALL_MS),
+        drain_ms: service.max_shutdown_wait_time.as_ms(),
+    }
+}
+
+fn client(service: &Service) -> ClientPlan {
+    let client = &service.client;
+    ClientPlan {
+        connect_ms: client.dialer_timeout.as_ms(),
+        answer_head_ms: client.response_header_timeout.as_ms(),
+        idle_max_per_host: match client.max_idle_connections_per_host {
+            0 => IDLE_PER_HOST_DEFAULT,
+            count => count,
+        },
+        idle_ms: client.idle_connection_timeout.as_ms(),
+        keep_alive: !client.disable_keep_alives,
+        ask_for_gzip: !client.disable_compression,
+        srv_refresh_ms: service.dns_cache_ttl.map_or(0, crate::config::values::Millis::as_ms),
+    }
+}
+
+fn u32_of(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn pointer(member: &str) -> String {
+    format!("/{}", member.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn propagated_parameters_name_a_step_and_a_field() {
+        let field = propagated("resp0_d.name").unwrap();
+        assert_eq!((field.step, &*field.path, &*field.key), (0, "d.name", "Resp0_d.name"));
+        let whole = propagated("resp12").unwrap();
+        assert_eq!((whole.step, &*whole.path), (12, ""));
+        assert_eq!(propagated("other"), None);
+    }
+}

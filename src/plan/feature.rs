@@ -1,0 +1,125 @@
+//! `Feature`: what a namespace of `extra_config` must offer to take part in the plan, and what it may change.
+
+use serde::de::DeserializeOwned;
+
+use super::backend::StatusRule;
+use super::router::RouterOptions;
+use super::statics::StaticPlan;
+use crate::config::extra::Block;
+use crate::config::problem::Problem;
+use crate::json::FlatmapOp;
+use crate::stage::{CallStage, EndpointStage};
+
+/// Makes a core's instance of a stage: the blueprint crosses threads, the stage never does.
+pub type EndpointStageBuilder = Box<dyn Fn() -> Box<dyn EndpointStage> + Send + Sync>;
+/// The same for stages around calls.
+pub type CallStageBuilder = Box<dyn Fn() -> Box<dyn CallStage> + Send + Sync>;
+
+/// One namespace of `extra_config`.
+pub trait Feature: Sync {
+    /// The current name, such as `backend/http`.
+    fn namespace(&self) -> &'static str;
+
+    /// Where a block of it may stand.
+    fn scopes(&self) -> &'static [Scope];
+
+    /// Members that a block may have; others are warned of. `None`: the feature looks at them itself.
+    fn members(&self, _scope: Scope) -> Option<&'static [&'static str]> {
+        None
+    }
+
+    /// Installs a block.
+    ///
+    /// # Errors
+    /// [`Fallback`] says why it was not installed, and what the original does then.
+    fn compile(&self, block: &Block, site: &mut Site<'_>) -> Result<(), Fallback>;
+}
+
+/// Where a block of a namespace may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Service,
+    Endpoint,
+    Backend,
+}
+
+impl Scope {
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Service => "the service",
+            Scope::Endpoint => "an endpoint",
+            Scope::Backend => "a backend",
+        }
+    }
+}
+
+/// What a block may change: the part of the plan that it stands in.
+pub enum Site<'a> {
+    Service(&'a mut ServiceDraft),
+    Endpoint(&'a mut EndpointDraft),
+    Backend(&'a mut BackendDraft),
+}
+
+impl Site<'_> {
+    pub fn scope(&self) -> Scope {
+        match self {
+            Site::Service(_) => Scope::Service,
+            Site::Endpoint(_) => Scope::Endpoint,
+            Site::Backend(_) => Scope::Backend,
+        }
+    }
+}
+
+/// What the service's blocks said.
+#[derive(Default)]
+pub struct ServiceDraft {
+    /// `None`: there is no router block, which is not the same as an empty one.
+    pub router: Option<RouterOptions>,
+}
+
+/// What an endpoint's blocks said.
+#[derive(Default)]
+pub struct EndpointDraft {
+    pub is_sequential: bool,
+    pub propagated_params: Vec<String>,
+    pub static_data: Option<StaticPlan>,
+    pub flatmap: Vec<FlatmapOp>,
+    pub stages: Vec<EndpointStageBuilder>,
+    pub pipe_stages: Vec<CallStageBuilder>,
+    /// A guard could not be built: the endpoint answers everything with this status.
+    pub sealed: Option<u16>,
+}
+
+/// What a backend's blocks said.
+#[derive(Default)]
+pub struct BackendDraft {
+    pub is_shadow: bool,
+    pub shadow_timeout_ms: Option<u64>,
+    pub flatmap: Vec<FlatmapOp>,
+    pub statuses: Option<StatusRule>,
+    pub resends_body: bool,
+    pub stages: Vec<CallStageBuilder>,
+    /// A guard could not be built: the endpoint of this backend answers everything with this status.
+    pub sealed: Option<u16>,
+}
+
+/// Why a block was not installed, and what the original does then.
+#[derive(Debug)]
+pub enum Fallback {
+    /// It logs, and serves without the feature.
+    Skip(Problem),
+    /// It serves the endpoint with this status for ever.
+    Seal(u16, Problem),
+    /// It does not start.
+    Refuse(Problem),
+}
+
+/// Reads a block into its typed form.
+///
+/// # Errors
+/// [`Fallback::Skip`], naming what does not fit.
+pub fn decode<T: DeserializeOwned>(block: &Block) -> Result<T, Fallback> {
+    serde_json::from_value(block.value.clone()).map_err(|error| {
+        Fallback::Skip(Problem::lenient(block.place.clone(), error.to_string()))
+    })
+}

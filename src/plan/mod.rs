@@ -1,0 +1,98 @@
+//! The compiled configuration: what the cores run. Data, no behaviour, shared read-only by all threads.
+
+pub mod backend;
+pub mod compile;
+pub mod endpoint;
+pub mod feature;
+pub mod route;
+pub mod router;
+pub mod statics;
+pub mod template;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use compile::compile;
+
+use crate::stage::ids::{EndpointId, HostId};
+use backend::HostPlan;
+use endpoint::EndpointPlan;
+use route::Routes;
+use router::RouterPlan;
+
+/// The version of the original whose behaviour is kept; the headers that name a version name this one.
+pub const COMPATIBLE_VERSION: &str = "2.13.8";
+
+/// The program the cores run.
+pub struct Plan {
+    pub routes: Routes,
+    /// What each route's id stands for.
+    pub targets: Vec<RouteTarget>,
+    pub endpoints: Vec<EndpointPlan>,
+    pub hosts: Vec<HostPlan>,
+    /// Host lists that change while the gateway runs.
+    pub feeds: Vec<Feed>,
+    pub router: RouterPlan,
+    pub listen: ListenPlan,
+    pub client: ClientPlan,
+}
+
+/// The one shared pointer that a core holds to its plan.
+pub type PlanHandle = Arc<Plan>;
+
+/// What a matched route leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteTarget {
+    Endpoint(EndpointId),
+    Health,
+    Debug,
+    Echo,
+    /// An automatic OPTIONS answer with its `Allow` value.
+    Options(Box<str>),
+}
+
+/// A host list that service discovery keeps: `sd: dns`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// The name whose SRV records are read.
+    pub service: String,
+    /// Empty means `http`.
+    pub scheme: String,
+}
+
+/// Where and how to listen.
+#[derive(Clone, Debug)]
+pub struct ListenPlan {
+    pub address: Option<IpAddr>,
+    pub port: u16,
+    pub head_bytes_max: usize,
+    pub head_ms: u64,
+    pub request_ms: u64,
+    pub idle_ms: u64,
+    pub write_stall_ms: u64,
+    /// How long a stop waits for requests in flight; zero is without bound.
+    pub drain_ms: u64,
+}
+
+/// How backends are reached.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    pub connect_ms: u64,
+    pub answer_head_ms: u64,
+    pub idle_max_per_host: usize,
+    pub idle_ms: u64,
+    pub keep_alive: bool,
+    pub ask_for_gzip: bool,
+    /// `dns_cache_ttl`.
+    pub srv_refresh_ms: u64,
+}
+
+impl Plan {
+    pub fn endpoint(&self, id: EndpointId) -> &EndpointPlan {
+        &self.endpoints[id.index()]
+    }
+
+    pub fn host(&self, id: HostId) -> &HostPlan {
+        &self.hosts[id.index()]
+    }
+}

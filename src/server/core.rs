@@ -1,0 +1,156 @@
+//! One core: its thread, its runtime, its listener, its gateway.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use crate::engine::Gateway;
+use crate::net::bell::{Bell, Order};
+use crate::net::listener::{self, Listener, Stop};
+use crate::net::{Stream, deadline, driver, task};
+use crate::plan::PlanHandle;
+use crate::shared::log::Log;
+use crate::shared::names::{HostLookup, Names, ServiceHost};
+use crate::shared::published::Published;
+use crate::upstream::{Limits, Lookup, UpstreamError, Upstreams};
+use crate::wire::Peer;
+use crate::wire::http1::parse::HeadLimits;
+use crate::wire::http1::server::{Connections, Settings, serve};
+
+/// Headers of one message; browsers send about 15.
+const HEADERS_MAX: usize = 1000;
+/// The largest head of an upstream's answer: 1 MiB, where Go allows ten.
+const ANSWER_HEAD_BYTES_MAX: usize = 1024 * 1024;
+/// How often idle connections to upstreams are looked at.
+const SWEEP_MS: u64 = 1000;
+/// How long a core that ran out of descriptors or memory waits before it accepts again.
+const ACCEPT_PAUSE_MS: u64 = 20;
+/// How often a draining core looks whether its last connection has ended.
+const DRAIN_LOOK_MS: u64 = 5;
+
+/// What a core needs to run.
+pub struct Core {
+    pub index: usize,
+    pub processor: Option<usize>,
+    pub plan: PlanHandle,
+    pub socket: std::net::TcpListener,
+    pub names: Names,
+    pub feeds: Vec<Published<Vec<ServiceHost>>>,
+    pub log: Log,
+}
+
+impl Core {
+    /// Runs until main orders the end and the last connection has ended.
+    pub fn run(self, bell: Bell) {
+        if let Some(processor) = self.processor {
+            driver::pin_to(processor);
+        }
+        let (index, log) = (self.index, self.log.clone());
+        match driver::run(self.work(bell)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => log.critical(format_args!("core {index} cannot run: {error}")),
+        }
+    }
+
+    async fn work(self, bell: Bell) -> io::Result<()> {
+        let gateway = self.gateway();
+        let settings = Rc::new(settings(&self.plan));
+        let connections = Rc::new(Connections::default());
+        task::spawn(deadline::sweep_forever());
+        let sweeping = gateway.clone();
+        task::spawn(async move {
+            loop {
+                task::sleep_ms(SWEEP_MS).await;
+                sweeping.sweep();
+            }
+        });
+        let listener = Listener::new(self.socket)?;
+        let stop = Rc::new(Stop::new());
+        let (stopping, ordered) = (stop.clone(), connections.clone());
+        task::spawn(bell.listen(move |order| match order {
+            Order::Drain => stopping.stop(),
+            Order::Cut => ordered.cut(),
+        }));
+        let start = |tcp, address| {
+            let stream = Stream::new(tcp);
+            let (slot, connection) = connections.enter(stream);
+            let (connections, gateway, settings) = (connections.clone(), gateway.clone(), settings.clone());
+            task::spawn(async move {
+                let peer = Peer::new(address, false);
+                serve(&connection, &connections, &peer, &*gateway, &settings).await;
+                connections.leave(slot);
+            });
+        };
+        loop {
+            match listener.accept(&stop).await {
+                Ok(None) => break,
+                Ok(Some((tcp, address))) => start(tcp, address),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    self.log.error(format_args!("core {} cannot accept: {error}", self.index));
+                    task::sleep_ms(ACCEPT_PAUSE_MS).await;
+                }
+            }
+        }
+        // What the kernel has already accepted for us is served like everything else.
+        while let Some((tcp, address)) = listener::accept_waiting(listener.tcp()) {
+            start(tcp, address);
+        }
+        drop(listener);
+        connections.drain();
+        while connections.count() > 0 {
+            task::sleep_ms(DRAIN_LOOK_MS).await;
+        }
+        Ok(())
+    }
+
+    fn gateway(&self) -> Rc<Gateway> {
+        let client = &self.plan.client;
+        let limits = Limits {
+            idle_max: client.idle_max_per_host,
+            idle_ms: client.idle_ms,
+            connect_ms: client.connect_ms,
+            head_ms: client.answer_head_ms,
+            head: HeadLimits { bytes_max: ANSWER_HEAD_BYTES_MAX, headers_max: HEADERS_MAX, uri_bytes_max: usize::MAX },
+            keep_alive: client.keep_alive,
+        };
+        let upstreams = Upstreams::new(limits, lookup(&self.names));
+        let seed = crate::net::clock::monotonic_ns() ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Gateway::new(self.plan.clone(), upstreams, &self.feeds, self.log.clone(), seed)
+    }
+}
+
+/// One core's way to the resolver.
+fn lookup(names: &Names) -> Lookup {
+    let door: Rc<RefCell<HostLookup>> = Rc::new(RefCell::new(names.lookup()));
+    Rc::new(move |name: &str| {
+        let looked = door.borrow_mut().look(name);
+        let name: Box<str> = name.into();
+        Box::pin(async move {
+            match looked.addresses().await {
+                Ok(addresses) => Ok(addresses.sockets(0).map(|socket| socket.ip()).collect()),
+                Err(_) => Err(UpstreamError::Resolve(name)),
+            }
+        })
+    })
+}
+
+fn settings(plan: &PlanHandle) -> Settings {
+    let listen = &plan.listen;
+    Settings {
+        limits: HeadLimits {
+            bytes_max: listen.head_bytes_max,
+            headers_max: HEADERS_MAX,
+            uri_bytes_max: listen.head_bytes_max,
+        },
+        head_ms: listen.head_ms,
+        request_ms: listen.request_ms,
+        idle_ms: listen.idle_ms,
+        write_stall_ms: listen.write_stall_ms,
+    }
+}
+
+/// Errors that belong to a connection that was already gone when it was accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset)
+}

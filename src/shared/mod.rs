@@ -1,0 +1,9 @@
+//! The doors between threads: the only code that cores and the control thread share.
+
+pub mod log;
+pub mod meter;
+pub mod names;
+pub mod outbox;
+pub mod published;
+pub mod question;
+pub mod tally;

@@ -1,0 +1,111 @@
+//! `Call`: a request on its way to one backend, and the `Answer` that comes back.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use super::exchange::Exchange;
+use super::failure::Failure;
+use crate::json::Document;
+use crate::net::clock::Tick;
+use crate::wire::http1::client::Upload;
+use crate::wire::{Body, HeaderBlock, Incoming};
+
+/// One header line.
+#[derive(Clone, Debug)]
+pub struct Header<'x> {
+    pub name: Cow<'x, [u8]>,
+    pub value: Cow<'x, [u8]>,
+}
+
+impl<'x> Header<'x> {
+    pub fn new(name: &'x [u8], value: &'x [u8]) -> Header<'x> {
+        Header { name: Cow::Borrowed(name), value: Cow::Borrowed(value) }
+    }
+}
+
+/// Header lines of a call, borrowed from the client's request or from the plan wherever possible.
+pub type Headers<'x> = SmallVec<[Header<'x>; 8]>;
+
+/// The body of a call. Only one call of an exchange can have the stream.
+#[derive(Clone)]
+pub enum CallBody {
+    Empty,
+    /// As it comes from the client, never held whole.
+    Stream(Rc<Incoming>),
+    /// Kept in memory, because several calls or a stage need it.
+    Bytes(Rc<Vec<u8>>),
+}
+
+impl CallBody {
+    /// True when there is certainly nothing to send.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            CallBody::Empty => true,
+            CallBody::Stream(_) => false,
+            CallBody::Bytes(bytes) => bytes.is_empty(),
+        }
+    }
+}
+
+/// A request to one backend while its stages look at it.
+pub struct Call<'x> {
+    pub exchange: &'x Exchange<'x>,
+    pub method: Cow<'x, str>,
+    /// Path and query as they will be sent.
+    pub target: Vec<u8>,
+    pub headers: Headers<'x>,
+    pub body: CallBody,
+    /// Parameters that earlier calls of a sequence gave, beside those of the path, under their internal names.
+    pub extra_params: &'x [(String, String)],
+    pub deadline: Tick,
+}
+
+/// What came back from a backend or from a whole pipe.
+pub struct Answer {
+    pub data: Document,
+    pub is_complete: bool,
+    /// The upstream's status; it reaches the client only where the answer passes through.
+    pub status: u16,
+    /// Headers for the client: an upstream's own where the answer passes through.
+    pub headers: HeaderBlock,
+    /// The upstream's body where the answer passes through.
+    pub body: Option<Body>,
+    /// What of the client's body is still on its way to the upstream.
+    pub upload: Option<Upload>,
+}
+
+impl Answer {
+    pub fn of_data(data: Document, is_complete: bool) -> Answer {
+        Answer { data, is_complete, status: 200, headers: HeaderBlock::default(), body: None, upload: None }
+    }
+}
+
+/// The original returns an answer, an error, or both: a partial answer keeps the error for the log.
+#[derive(Default)]
+pub struct Outcome {
+    pub answer: Option<Answer>,
+    pub failure: Option<Failure>,
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Outcome {
+        Outcome { answer: None, failure: Some(failure) }
+    }
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Outcome {
+        Outcome { answer: Some(answer), failure: None }
+    }
+}
+
+impl From<Result<Answer, Failure>> for Outcome {
+    fn from(result: Result<Answer, Failure>) -> Outcome {
+        match result {
+            Ok(answer) => answer.into(),
+            Err(failure) => failure.into(),
+        }
+    }
+}

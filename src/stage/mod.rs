@@ -1,0 +1,55 @@
+//! The contract that features implement: what a stage sees of a request, and what it may answer.
+//!
+//! A stage answers at once wherever it can; only the rare case (a key to fetch, a script that calls out) returns one
+//! boxed future. `on_reply` and `after` run in reverse order, and only for stages whose first half ran: the onion of the
+//! original's middlewares without the nesting.
+
+pub mod call;
+pub mod exchange;
+pub mod failure;
+pub mod ids;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use call::{Answer, Call, CallBody, Header, Headers, Outcome};
+pub use exchange::Exchange;
+pub use failure::{Cause, Failure};
+
+use crate::wire::Reply;
+
+/// A future of this core that borrows what the stage was given.
+pub type Wait<'x, T> = Pin<Box<dyn Future<Output = T> + 'x>>;
+
+/// What a stage says.
+pub enum Step<'x, T> {
+    Next,
+    /// Answered here: inner stages and the backend are not reached.
+    Done(T),
+    /// The stage must wait first. `Ok(None)` means: go on.
+    Wait(Wait<'x, Result<Option<T>, Failure>>),
+}
+
+/// A feature at work around one endpoint, or around all of them.
+pub trait EndpointStage {
+    /// # Errors
+    /// A [`Failure`] is the client's answer.
+    fn on_request<'x>(&'x self, _exchange: &'x mut Exchange<'_>) -> Result<Step<'x, Reply>, Failure> {
+        Ok(Step::Next)
+    }
+
+    fn on_reply(&self, _exchange: &Exchange<'_>, _reply: &mut Reply) {}
+}
+
+/// A feature at work around one call to a backend, or around an endpoint's whole pipe.
+pub trait CallStage {
+    /// # Errors
+    /// A [`Failure`] is this call's result.
+    fn before<'x>(&'x self, _call: &'x mut Call<'_>) -> Result<Step<'x, Outcome>, Failure> {
+        Ok(Step::Next)
+    }
+
+    fn after<'x>(&'x self, _call: &'x mut Call<'_>, _outcome: &'x mut Outcome) -> Result<Step<'x, ()>, Failure> {
+        Ok(Step::Next)
+    }
+}

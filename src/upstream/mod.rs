@@ -1,0 +1,62 @@
+//! Reaching backends: this core's connections to every host, and one exchange over them.
+
+pub mod error;
+pub mod pool;
+pub mod target;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+pub use error::UpstreamError;
+pub use pool::{Limits, Lookup, Pool};
+pub use target::Target;
+
+/// Pools that only redirects and changing host lists need are dropped when they have been unused; beyond this many a
+/// new one is refused.
+const POOLS_MAX: usize = 16 * 1024;
+
+/// All pools of one core, by what they connect to.
+pub struct Upstreams {
+    pools: RefCell<HashMap<Target, Rc<Pool>>>,
+    limits: Limits,
+    lookup: Lookup,
+}
+
+impl Upstreams {
+    pub fn new(limits: Limits, lookup: Lookup) -> Upstreams {
+        Upstreams { pools: RefCell::default(), limits, lookup }
+    }
+
+    /// The pool of a target. Callers keep it: finding it again costs a look-up by name.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Overloaded`] when redirects have made too many.
+    pub fn pool(&self, target: &Target) -> Result<Rc<Pool>, UpstreamError> {
+        let mut pools = self.pools.borrow_mut();
+        if let Some(pool) = pools.get(target) {
+            return Ok(pool.clone());
+        }
+        if pools.len() >= POOLS_MAX {
+            pools.retain(|_, pool| Rc::strong_count(pool) > 1 || !pool.is_unused());
+            if pools.len() >= POOLS_MAX {
+                return Err(UpstreamError::Overloaded);
+            }
+        }
+        let pool = Rc::new(Pool::new(target.clone(), self.limits.clone(), self.lookup.clone()));
+        pools.insert(target.clone(), pool.clone());
+        Ok(pool)
+    }
+
+    /// Closes idle connections that are too old or that their other side has closed.
+    pub fn sweep(&self) {
+        for pool in self.pools.borrow().values() {
+            pool.sweep();
+        }
+    }
+
+    /// Idle connections of this core.
+    pub fn idle(&self) -> usize {
+        self.pools.borrow().values().map(|pool| pool.idle()).sum()
+    }
+}

@@ -1,0 +1,251 @@
+//! `Pool`: the connections of one core to one host, kept, opened and used again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::error::UpstreamError;
+use super::target::{HostName, Target};
+use crate::net::Stream;
+use crate::net::clock::{self, Tick};
+use crate::net::task;
+use crate::wire::http1::client::{self, Connection, ExchangeError, IdleList, Outgoing, OutgoingBody, Response, Upload};
+use crate::wire::http1::parse::HeadLimits;
+
+/// Finds the addresses of a name; never blocks the core.
+pub type Lookup = Rc<dyn Fn(&str) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, UpstreamError>>>>>;
+
+/// What a pool may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Idle connections kept per host on this core.
+    pub idle_max: usize,
+    /// How long an unused connection is kept; zero is for ever.
+    pub idle_ms: u64,
+    /// How long opening a connection may take; zero leaves it to the request's deadline.
+    pub connect_ms: u64,
+    /// How long the head of an answer may take; zero leaves it to the request's deadline.
+    pub head_ms: u64,
+    pub head: HeadLimits,
+    /// False: every request opens its own connection.
+    pub keep_alive: bool,
+}
+
+/// Connections of one core to one host that are being opened at the same time; more would only fill its backlog.
+const DIALS_MAX: usize = 128;
+/// Requests of one core that wait for one of those.
+const WAITING_MAX: usize = 16 * 1024;
+
+/// The connections of one core to one host.
+pub struct Pool {
+    target: Target,
+    limits: Limits,
+    lookup: Lookup,
+    idle: Rc<IdleList>,
+    dials: Cell<usize>,
+    waiting: RefCell<VecDeque<Rc<Waiting>>>,
+}
+
+/// One request, and how it may be repeated.
+pub struct Attempt {
+    pub head: Vec<u8>,
+    pub body: OutgoingBody,
+    pub is_head_request: bool,
+    /// A second send could not do more than the first: GET, HEAD, OPTIONS, TRACE without a body.
+    pub is_repeatable: bool,
+    pub deadline: Tick,
+}
+
+impl Pool {
+    pub(super) fn new(target: Target, limits: Limits, lookup: Lookup) -> Pool {
+        let idle = IdleList::default();
+        idle.idle_max.set(if limits.keep_alive { limits.idle_max } else { 0 });
+        idle.idle_ms.set(limits.idle_ms);
+        Pool { target, limits, lookup, idle: Rc::new(idle), dials: Cell::new(0), waiting: RefCell::default() }
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    pub(super) fn is_unused(&self) -> bool {
+        self.idle.open.get() == 0 && self.dials.get() == 0
+    }
+
+    pub(super) fn sweep(&self) {
+        self.idle.sweep();
+    }
+
+    /// Sends a request and waits for the head of the answer, all before the deadline. A kept connection that turns out
+    /// to be closed is replaced by a fresh one, where the request may be repeated.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn exchange(&self, attempt: Attempt) -> Result<(Response, Option<Upload>), UpstreamError> {
+        let Attempt { mut head, body, is_head_request, is_repeatable, deadline } = attempt;
+        let mut kept_allowed = true;
+        loop {
+            let kept = if kept_allowed { self.kept(is_repeatable) } else { None };
+            let connection = match kept {
+                Some(connection) => connection,
+                None => self.open(deadline).await?,
+            };
+            let is_reused = connection.is_reused;
+            connection.stream.watch().arm(self.head_deadline(deadline));
+            let outgoing = Outgoing { head, body: body.clone(), is_head_request };
+            match client::exchange(connection, self.idle.clone(), outgoing, &self.limits.head).await {
+                Ok((response, upload)) => {
+                    response.arm(deadline);
+                    return Ok((response, upload));
+                }
+                Err((ExchangeError::Closed, returned)) if is_reused && is_repeatable => {
+                    // Its neighbours in the pool were probably closed with it: the second try goes on a fresh one.
+                    head = returned;
+                    kept_allowed = false;
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn head_deadline(&self, deadline: Tick) -> Tick {
+        match self.limits.head_ms {
+            0 => deadline,
+            head_ms => deadline.min(clock::now().plus_ms(head_ms)),
+        }
+    }
+
+    /// A kept connection. One that must not fail, because its request cannot be repeated, is looked at first.
+    fn kept(&self, is_repeatable: bool) -> Option<Connection> {
+        loop {
+            let connection = self.idle.take()?;
+            let idle_ms = clock::now().since_ms(connection.idle_since);
+            let too_old = self.limits.idle_ms != 0 && idle_ms >= self.limits.idle_ms;
+            let looks_fine = !too_old && ((is_repeatable && idle_ms < 1000) || connection.stream.is_quiet_and_open());
+            if looks_fine {
+                return Some(connection);
+            }
+            self.idle.open.set(self.idle.open.get().saturating_sub(1));
+        }
+    }
+
+    async fn open(&self, deadline: Tick) -> Result<Connection, UpstreamError> {
+        if self.target.is_tls {
+            return Err(UpstreamError::Scheme("https".into()));
+        }
+        let deadline = match self.limits.connect_ms {
+            0 => deadline,
+            connect_ms => deadline.min(clock::now().plus_ms(connect_ms)),
+        };
+        let addresses = self.addresses(deadline).await?;
+        let _turn = self.turn(deadline).await?;
+        // While this request waited, another one may have finished with its connection.
+        if let Some(connection) = self.kept(false) {
+            return Ok(connection);
+        }
+        let stream = connect_any(&addresses, self.target.port, deadline).await?;
+        self.idle.open.set(self.idle.open.get() + 1);
+        Ok(Connection { stream: Rc::new(stream), idle_since: clock::now(), is_reused: false })
+    }
+
+    async fn addresses(&self, deadline: Tick) -> Result<Vec<IpAddr>, UpstreamError> {
+        match &self.target.name {
+            HostName::Address(address) => Ok(vec![*address]),
+            HostName::Name(name) => {
+                let wait_ms = deadline.since_ms(clock::now());
+                match task::within_ms(wait_ms, (self.lookup)(name)).await {
+                    Some(Ok(addresses)) if addresses.is_empty() => Err(UpstreamError::Resolve(name.clone())),
+                    Some(answer) => answer,
+                    None => Err(UpstreamError::TimedOut),
+                }
+            }
+        }
+    }
+
+    /// Waits until few enough connections are being opened.
+    async fn turn(&self, deadline: Tick) -> Result<Turn<'_>, UpstreamError> {
+        if self.dials.get() >= DIALS_MAX {
+            if self.waiting.borrow().len() >= WAITING_MAX {
+                return Err(UpstreamError::Overloaded);
+            }
+            let place = Place(Rc::new(Waiting::default()));
+            self.waiting.borrow_mut().push_back(place.0.clone());
+            let called = std::future::poll_fn(|context| {
+                if place.0.called.get() {
+                    return Poll::Ready(());
+                }
+                place.0.waker.replace(Some(context.waker().clone()));
+                Poll::Pending
+            });
+            let wait_ms = deadline.since_ms(clock::now());
+            task::within_ms(wait_ms, called).await.ok_or(UpstreamError::TimedOut)?;
+        }
+        self.dials.set(self.dials.get() + 1);
+        Ok(Turn(self))
+    }
+}
+
+/// One request's place in the queue of a pool.
+#[derive(Default)]
+struct Waiting {
+    waker: RefCell<Option<Waker>>,
+    called: Cell<bool>,
+    gone: Cell<bool>,
+}
+
+/// Leaves the queue when the request stops waiting, so that nobody calls a request that has gone.
+struct Place(Rc<Waiting>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.gone.set(true);
+    }
+}
+
+/// The right to open one connection.
+struct Turn<'a>(&'a Pool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.dials.set(self.0.dials.get() - 1);
+        let mut waiting = self.0.waiting.borrow_mut();
+        while let Some(next) = waiting.pop_front() {
+            if !next.gone.get() {
+                next.called.set(true);
+                if let Some(waker) = next.waker.take() {
+                    waker.wake();
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Tries the addresses in turn, each with a fair share of the time (as Go's dialer does); the first that answers wins.
+async fn connect_any(addresses: &[IpAddr], port: u16, deadline: Tick) -> Result<Stream, UpstreamError> {
+    let mut last = UpstreamError::TimedOut;
+    for (index, address) in addresses.iter().enumerate() {
+        let now = clock::now();
+        let left_ms = deadline.since_ms(now);
+        if left_ms == 0 {
+            return Err(UpstreamError::TimedOut);
+        }
+        let to_try = (addresses.len() - index) as u64;
+        let share = if deadline == Tick::NEVER { deadline } else { now.plus_ms((left_ms / to_try).max(left_ms.min(2000))) };
+        let address = SocketAddr::new(*address, port);
+        match Stream::connect(address, share).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => last = UpstreamError::TimedOut,
+            Err(error) => last = UpstreamError::Connect(address, error),
+        }
+    }
+    Err(last)
+}

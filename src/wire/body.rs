@@ -1,0 +1,130 @@
+//! Bodies: every way a reply's bytes can come, and the request's body as its consumer sees it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::http1::body::{BodyReader, ReadError};
+use super::http1::client::Response;
+use crate::message::head::{Framing, RequestHead};
+use crate::net::Stream;
+
+/// Where a reply's bytes come from. The writer of each protocol matches on it; nothing else does.
+pub enum Body {
+    Empty,
+    Static(&'static [u8]),
+    /// One run of bytes, such as an encoded document.
+    Bytes(Vec<u8>),
+    /// An upstream's body, read on demand; it owns its connection.
+    Upstream(Box<Response>),
+    /// An upstream's packed body, unpacked on the way.
+    Unpacked(Box<super::gzip::Unpacked>),
+}
+
+/// The body of a client's request. One consumer at a time reads it.
+pub struct Incoming {
+    stream: Rc<Stream>,
+    state: RefCell<State>,
+    /// The client waits for `100 Continue` before it sends the body.
+    wants_continue: Cell<bool>,
+    framing: Framing,
+}
+
+struct State {
+    reader: BodyReader,
+    raw: Vec<u8>,
+    failed: bool,
+}
+
+/// What a client waits for after `Expect: 100-continue` (RFC 9110 section 10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+impl Incoming {
+    /// `None` when the request has no body.
+    pub fn of(stream: &Rc<Stream>, head: &RequestHead) -> Option<Rc<Incoming>> {
+        let reader = BodyReader::new(head.framing, 0);
+        if reader.is_done() {
+            return None;
+        }
+        let raw = head.bytes[head.head_len..].to_vec();
+        let wants_continue = Cell::new(head.expect_continue && raw.is_empty());
+        let state = RefCell::new(State { reader, raw, failed: false });
+        Some(Rc::new(Incoming { stream: stream.clone(), state, wants_continue, framing: head.framing }))
+    }
+
+    /// How the client framed the body; it does not change while the body is read.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// True when nothing is left to read.
+    pub fn is_done(&self) -> bool {
+        self.state.borrow().reader.is_done()
+    }
+
+    /// True when what remains of the body, if anything, cannot be read any more.
+    pub fn has_failed(&self) -> bool {
+        self.state.borrow().failed
+    }
+
+    /// True when the client was never told to go on, so its body never left it.
+    pub fn was_not_asked_for(&self) -> bool {
+        self.wants_continue.get()
+    }
+
+    /// Appends the next piece to `out`. False: the body has ended.
+    ///
+    /// # Errors
+    /// See [`ReadError`]: the client's connection must be closed then.
+    // One consumer at a time: the borrow is held across the wait on purpose, a second reader would be a bug.
+    #[allow(clippy::await_holding_refcell_ref)]
+    pub async fn read_into(&self, out: &mut Vec<u8>) -> Result<bool, ReadError> {
+        if self.wants_continue.replace(false) {
+            let (sent, _) = self.stream.write_all(CONTINUE.to_vec(), 0).await;
+            sent?;
+        }
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return Err(ReadError::Truncated);
+        };
+        // A read that is dropped half-way leaves the mark, so nobody mistakes the connection for a clean one.
+        state.failed = true;
+        let State { reader, raw, .. } = &mut *state;
+        let result = reader.read_into(&self.stream, raw, out).await;
+        state.failed = result.is_err();
+        result
+    }
+
+    /// The whole body, at most `bytes_max`.
+    ///
+    /// # Errors
+    /// [`CollectError::TooLarge`], or what reading gave.
+    pub async fn collect(&self, bytes_max: usize) -> Result<Vec<u8>, CollectError> {
+        let announced = match self.framing {
+            Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        if announced > bytes_max {
+            return Err(CollectError::TooLarge);
+        }
+        // Memory follows the bytes that came, not the number that was announced.
+        let mut body = Vec::with_capacity(announced.min(64 * 1024));
+        while self.read_into(&mut body).await.map_err(CollectError::Read)? {
+            if body.len() > bytes_max {
+                return Err(CollectError::TooLarge);
+            }
+        }
+        Ok(body)
+    }
+
+    /// The bytes that came behind the body: the beginning of the next request. Only once the body is done.
+    pub fn rest(&self) -> Vec<u8> {
+        let state = self.state.borrow();
+        state.raw.get(state.reader.rest_at()..).unwrap_or_default().to_vec()
+    }
+}
+
+/// Why a body could not be kept in memory.
+#[derive(Debug)]
+pub enum CollectError {
+    TooLarge,
+    Read(ReadError),
+}

@@ -1,0 +1,164 @@
+//! `Unpacked`: an upstream's gzip body as the bytes it stands for, unpacked piece by piece.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::http1::body::ReadError;
+use super::http1::client::Response;
+use crate::net::buffer::BUFFER_BYTES;
+
+/// Why packed bytes are not gzip (RFC 1952).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GzipError {
+    Header,
+    Data,
+    Truncated,
+}
+
+impl std::fmt::Display for GzipError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            GzipError::Header => "gzip: invalid header",
+            GzipError::Data => "gzip: invalid checksum or data",
+            GzipError::Truncated => "unexpected EOF",
+        })
+    }
+}
+
+/// Unpacks a whole body, at most `bytes_max` of result: a small body may stand for a very large one.
+///
+/// # Errors
+/// [`GzipError`]; `Ok(None)` when the result would be larger than allowed.
+pub fn unpack(packed: &[u8], bytes_max: usize) -> Result<Option<Vec<u8>>, GzipError> {
+    let mut state = Inflate::default();
+    let mut out = Vec::with_capacity(packed.len().saturating_mul(4).min(bytes_max));
+    let mut at = 0;
+    loop {
+        if out.len() > bytes_max {
+            return Ok(None);
+        }
+        out.reserve(BUFFER_BYTES);
+        let used = state.step(&packed[at..], &mut out)?;
+        at += used;
+        if state.is_done() {
+            return Ok(Some(out));
+        }
+        if used == 0 && at == packed.len() && out.capacity() > out.len() {
+            return Err(GzipError::Truncated);
+        }
+    }
+}
+
+/// The decoder of one gzip member.
+struct Inflate {
+    decoder: Decompress,
+    done: bool,
+    started: bool,
+}
+
+impl Default for Inflate {
+    fn default() -> Inflate {
+        // 15 bits of window, and a gzip frame round the data.
+        Inflate { decoder: Decompress::new_gzip(15), done: false, started: false }
+    }
+}
+
+impl Inflate {
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Unpacks into the spare room of `out`; returns how many packed bytes were used.
+    fn step(&mut self, packed: &[u8], out: &mut Vec<u8>) -> Result<usize, GzipError> {
+        let before = self.decoder.total_in();
+        let status = self.decoder.decompress_vec(packed, out, FlushDecompress::None);
+        let used = usize::try_from(self.decoder.total_in() - before).unwrap_or(0);
+        match status {
+            Ok(Status::StreamEnd) => self.done = true,
+            Ok(_) => {}
+            Err(_) if !self.started && out.is_empty() => return Err(GzipError::Header),
+            Err(_) => return Err(GzipError::Data),
+        }
+        self.started = true;
+        Ok(used)
+    }
+}
+
+/// A packed body that is passed on unpacked.
+pub struct Unpacked {
+    pub response: Box<Response>,
+    inflate: Inflate,
+    packed: Vec<u8>,
+    at: usize,
+}
+
+impl Unpacked {
+    pub fn new(response: Box<Response>) -> Unpacked {
+        Unpacked { response, inflate: Inflate::default(), packed: Vec::with_capacity(BUFFER_BYTES), at: 0 }
+    }
+
+    /// Appends the next unpacked bytes to `out`; false when the body has ended.
+    ///
+    /// # Errors
+    /// [`ReadError::Truncated`] also for bytes that are no gzip: what was sent so far cannot be taken back.
+    pub async fn read_into(&mut self, out: &mut Vec<u8>) -> Result<bool, ReadError> {
+        let before = out.len();
+        while !self.inflate.is_done() {
+            if self.at == self.packed.len() {
+                self.packed.clear();
+                self.at = 0;
+                if !self.response.read_into(&mut self.packed).await? {
+                    return Err(ReadError::Truncated);
+                }
+            }
+            out.reserve(BUFFER_BYTES);
+            self.at += self.inflate.step(&self.packed[self.at..], out).map_err(|_| ReadError::Truncated)?;
+            if out.len() > before {
+                return Ok(true);
+            }
+        }
+        // What follows the packed data is read so that the connection ends cleanly, and dropped.
+        self.packed.clear();
+        self.at = 0;
+        while self.response.read_into(&mut self.packed).await? {
+            self.packed.clear();
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn packed(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_body_comes_out_as_it_went_in() {
+        let plain = b"{\"packed\":[1,2]}".repeat(5000);
+        assert_eq!(unpack(&packed(&plain), 1 << 20).unwrap().unwrap(), plain);
+        assert_eq!(unpack(&packed(b""), 100).unwrap().unwrap(), b"");
+    }
+
+    #[test]
+    fn plain_bytes_are_no_gzip() {
+        assert_eq!(unpack(b"{\"not\":\"packed\"}", 1000), Err(GzipError::Header));
+    }
+
+    #[test]
+    fn a_cut_body_is_noticed() {
+        let whole = packed(&b"abc".repeat(1000));
+        assert_eq!(unpack(&whole[..whole.len() - 6], 1 << 20), Err(GzipError::Truncated));
+    }
+
+    #[test]
+    fn a_small_body_cannot_grow_without_bound() {
+        let bomb = packed(&vec![0; 8 << 20]);
+        assert!(bomb.len() < 20_000);
+        assert_eq!(unpack(&bomb, 1 << 20).unwrap(), None);
+    }
+}

@@ -1,0 +1,285 @@
+//! One client connection: read a request, have it answered, write the answer, repeat.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+
+use super::encode;
+use super::parse::{self, HeadLimits, ParseError, Progress};
+use super::writer;
+use crate::message::head::RequestHead;
+use crate::net::Stream;
+use crate::net::clock::{self, Tick};
+use crate::wire::body::Incoming;
+use crate::wire::{Handle, Peer, Reply, Request};
+
+/// What a connection may cost; zero means no limit of time.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub limits: HeadLimits,
+    /// From the first byte of a request to the end of its head.
+    pub head_ms: u64,
+    /// From the first byte of a request to the end of its body.
+    pub request_ms: u64,
+    /// Between requests.
+    pub idle_ms: u64,
+    /// How long a client may take none of the bytes that wait for it.
+    pub write_stall_ms: u64,
+}
+
+/// Bytes of a request's body that are read and dropped to keep a connection, as the original's server does.
+const DISCARD_BYTES_MAX: u64 = 256 * 1024;
+/// How long a client whose body nobody wanted may go on sending before the connection is cut.
+const LINGER_MS: u64 = 1000;
+/// First buffer of a connection: an idle one costs little, and most heads fit.
+const FIRST_BUFFER_BYTES: usize = 1024;
+
+/// The client connections of one core: who they are, and whether they wait for a request.
+#[derive(Default)]
+pub struct Connections {
+    open: RefCell<Vec<Option<Rc<ClientConnection>>>>,
+    free: RefCell<Vec<usize>>,
+    count: Cell<usize>,
+    draining: Cell<bool>,
+}
+
+pub struct ClientConnection {
+    pub stream: Rc<Stream>,
+    waits_for_request: Cell<bool>,
+}
+
+impl Connections {
+    pub fn enter(&self, stream: Stream) -> (usize, Rc<ClientConnection>) {
+        let connection = Rc::new(ClientConnection { stream: Rc::new(stream), waits_for_request: Cell::new(true) });
+        self.count.set(self.count.get() + 1);
+        let mut open = self.open.borrow_mut();
+        if let Some(slot) = self.free.borrow_mut().pop() {
+            open[slot] = Some(connection.clone());
+            return (slot, connection);
+        }
+        open.push(Some(connection.clone()));
+        (open.len() - 1, connection)
+    }
+
+    pub fn leave(&self, slot: usize) {
+        self.open.borrow_mut()[slot] = None;
+        self.free.borrow_mut().push(slot);
+        self.count.set(self.count.get() - 1);
+    }
+
+    pub fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// From now on no connection outlives the request it is at. One that waits is closed, unless a request has already
+    /// arrived on it.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        for connection in self.open.borrow().iter().flatten() {
+            if connection.waits_for_request.get() && connection.stream.is_quiet_and_open() {
+                connection.stream.watch().expire();
+            }
+        }
+    }
+
+    /// Ends every connection now.
+    pub fn cut(&self) {
+        for connection in self.open.borrow().iter().flatten() {
+            connection.stream.watch().expire();
+        }
+    }
+}
+
+/// What comes next on a connection.
+enum Next {
+    Request,
+    /// The client is gone, or the connection was closed on purpose.
+    End,
+    Refuse(ParseError),
+}
+
+/// Serves a connection to its end.
+pub async fn serve<H: Handle>(
+    connection: &ClientConnection,
+    connections: &Connections,
+    peer: &Peer,
+    handler: &H,
+    settings: &Settings,
+) {
+    let stream = &connection.stream;
+    let mut head = RequestHead::with_bytes(Vec::with_capacity(FIRST_BUFFER_BYTES));
+    loop {
+        connection.waits_for_request.set(true);
+        match next_request(connection, &mut head, settings).await {
+            Next::Request => {}
+            Next::End => return,
+            Next::Refuse(error) => return refuse(stream, peer, handler, &error, settings).await,
+        }
+        connection.waits_for_request.set(false);
+        if !answer(connection, connections, peer, handler, settings, &mut head).await {
+            return;
+        }
+    }
+}
+
+/// Reads until `head` holds a whole request head. Bytes of it may be there already.
+async fn next_request(connection: &ClientConnection, head: &mut RequestHead, settings: &Settings) -> Next {
+    let stream = &connection.stream;
+    let mut began = !head.bytes.is_empty();
+    arm(stream, if began { settings.head_ms } else { settings.idle_ms });
+    loop {
+        if !head.bytes.is_empty() {
+            match parse::request(head, &settings.limits) {
+                Ok(Progress::Complete) => return Next::Request,
+                Ok(Progress::Partial) => {}
+                Err(error) => return Next::Refuse(error),
+            }
+            if !began {
+                began = true;
+                connection.waits_for_request.set(false);
+                arm(stream, settings.head_ms);
+            }
+        }
+        if head.bytes.capacity() == head.bytes.len() {
+            let grown = head.bytes.len().max(FIRST_BUFFER_BYTES);
+            head.bytes.reserve(grown);
+        }
+        let (got, bytes) = stream.read(std::mem::take(&mut head.bytes)).await;
+        head.bytes = bytes;
+        match got {
+            Ok(0) | Err(_) => return Next::End,
+            Ok(_) => {}
+        }
+    }
+}
+
+fn arm(stream: &Stream, after_ms: u64) {
+    if after_ms == 0 {
+        stream.watch().disarm();
+    } else {
+        stream.watch().arm(clock::now().plus_ms(after_ms));
+    }
+}
+
+/// Answers the request in `head`; true when the connection can carry another one.
+async fn answer<H: Handle>(
+    connection: &ClientConnection,
+    connections: &Connections,
+    peer: &Peer,
+    handler: &H,
+    settings: &Settings,
+    head: &mut RequestHead,
+) -> bool {
+    let stream = &connection.stream;
+    arm(stream, settings.request_ms);
+    let incoming = Incoming::of(stream, head);
+    // Boxed so that an idle connection does not carry the room that a request needs.
+    let mut reply = Box::pin(recovered(handler.handle(Request { head, body: incoming.as_ref(), peer }))).await;
+    let upload = reply.upload.take();
+    let keep = head.keep_alive
+        && !reply.close
+        && !connections.is_draining()
+        && upload.is_none()
+        && incoming.as_ref().is_none_or(|body| !body.has_failed() && !body.was_not_asked_for());
+    let keep = keep && discard(incoming.as_deref(), settings).await;
+    let how = writer::How { keep_alive: keep, is_head: head.is_head_method(), is_http_10: head.is_http_10() };
+    let write = Box::pin(writer::write(stream, reply, how, settings.write_stall_ms));
+    let written = match upload {
+        None => write.await,
+        Some(upload) => drive_both(write, upload).await,
+    };
+    if !matches!(written, Ok(true)) {
+        if written.is_ok() && incoming.is_some_and(|body| !body.is_done()) {
+            linger(stream).await;
+        }
+        return false;
+    }
+    match incoming {
+        // Nothing but the head was read into the buffer, or the next requests came with it.
+        None => head.discard_head(),
+        Some(body) => head.restart_with(body.rest()),
+    }
+    true
+}
+
+/// Writes the answer while the request's body still goes up; the answer decides when both end.
+async fn drive_both(
+    mut write: std::pin::Pin<Box<impl Future<Output = Result<bool, writer::WriteError>>>>,
+    mut upload: crate::wire::http1::client::Upload,
+) -> Result<bool, writer::WriteError> {
+    use crate::net::task::{First, first_of};
+    match first_of(write.as_mut(), upload.as_mut()).await {
+        First::Left(written) => written,
+        First::Right(_) => write.await,
+    }
+}
+
+/// Reads the rest of a short body, so that the connection can be kept. False: it is too long, or it broke.
+async fn discard(incoming: Option<&Incoming>, settings: &Settings) -> bool {
+    let Some(incoming) = incoming.filter(|body| !body.is_done()) else { return true };
+    let read = async {
+        let mut dropped = Vec::new();
+        let mut count = 0u64;
+        while incoming.read_into(&mut dropped).await? {
+            count += dropped.len() as u64;
+            dropped.clear();
+            if count > DISCARD_BYTES_MAX {
+                return Ok(false);
+            }
+        }
+        Ok::<bool, super::body::ReadError>(true)
+    };
+    let within_ms = if settings.request_ms == 0 { LINGER_MS } else { settings.request_ms.min(LINGER_MS) };
+    matches!(crate::net::task::within_ms(within_ms, read).await, Some(Ok(true)))
+}
+
+/// Lets the client read the answer before the connection is cut: closing with unread bytes would reset it
+/// (RFC 9112 section 9.6).
+async fn linger(stream: &Stream) {
+    stream.finish();
+    stream.watch().arm(clock::now().plus_ms(LINGER_MS));
+    let mut dropped = Vec::with_capacity(4096);
+    loop {
+        dropped.clear();
+        let (got, bytes) = stream.read(dropped).await;
+        dropped = bytes;
+        if !matches!(got, Ok(count) if count > 0) {
+            return;
+        }
+    }
+}
+
+/// Answers a message that is no request, and closes.
+async fn refuse<H: Handle>(stream: &Stream, peer: &Peer, handler: &H, error: &ParseError, settings: &Settings) {
+    let status = error.status();
+    handler.refused(peer, status, error.reason());
+    let mut bytes = Vec::with_capacity(128);
+    encode::plain_refusal(&mut bytes, status);
+    arm(stream, settings.write_stall_ms);
+    let (sent, _) = stream.write_all(bytes, 0).await;
+    if sent.is_ok() {
+        linger(stream).await;
+    }
+}
+
+/// A panic in the gateway costs the request that caused it, not the core.
+async fn recovered(answer: impl Future<Output = Reply>) -> Reply {
+    let mut answer = std::pin::pin!(answer);
+    std::future::poll_fn(move |context| {
+        let poll = std::panic::AssertUnwindSafe(|| answer.as_mut().poll(context));
+        match std::panic::catch_unwind(poll) {
+            Ok(poll) => poll,
+            Err(_) => std::task::Poll::Ready(Reply { close: true, ..Reply::empty(500) }),
+        }
+    })
+    .await
+}
+
+/// The deadline for the next write to a client.
+pub(super) fn write_deadline(write_stall_ms: u64) -> Tick {
+    if write_stall_ms == 0 { Tick::NEVER } else { clock::now().plus_ms(write_stall_ms) }
+}

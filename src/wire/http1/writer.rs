@@ -1,0 +1,244 @@
+//! Writes an answer to a client: head and first bytes in one send, then the rest of the body in whichever way is cheapest.
+
+use std::cell::RefCell;
+
+use super::body::ReadError;
+use super::client::Response;
+use super::server::write_deadline;
+use super::{chunked, encode};
+use crate::message::date::DateCache;
+use crate::net::buffer::{BUFFER_BYTES, Buffer};
+use crate::net::clock;
+use crate::net::{Stream, splice};
+use crate::wire::body::Body;
+use crate::wire::gzip::Unpacked;
+use crate::wire::reply::Reply;
+
+/// A body with more left than this is moved by a pipe; below it a pipe costs more than the copy it saves.
+const SPLICE_BYTES_MIN: u64 = 64 * 1024;
+/// Pieces in which longer bodies are copied.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What the request says about its answer's form.
+#[derive(Clone, Copy)]
+pub struct How {
+    pub keep_alive: bool,
+    pub is_head: bool,
+    pub is_http_10: bool,
+}
+
+/// Why an answer did not reach the client whole; the connection must be closed, so that it notices.
+#[derive(Debug)]
+pub enum WriteError {
+    /// The client is gone or takes nothing.
+    Client,
+    /// The upstream's body broke off.
+    Upstream(ReadError),
+}
+
+thread_local! {
+    static DATE: RefCell<DateCache> = RefCell::default();
+}
+
+/// Writes the whole answer. False: the connection must be closed, because that is how this answer ends.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn write(stream: &Stream, reply: Reply, mut how: How, stall_ms: u64) -> Result<bool, WriteError> {
+    stream.watch().arm(write_deadline(stall_ms));
+    let bodiless = how.is_head || matches!(reply.status, 204 | 304) || reply.status < 200;
+    if how.is_http_10 && !bodiless && !has_length(&reply.body) {
+        how.keep_alive = false;
+    }
+    let mut out = Buffer::take();
+    encode::status_line(&mut out, reply.status);
+    out.extend_from_slice(reply.headers.as_bytes());
+    DATE.with(|date| encode::date(&mut out, date.borrow_mut().value(clock::unix_seconds())));
+    if !how.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if how.is_http_10 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    match reply.body {
+        Body::Empty => write_known(stream, out, reply.status, &[], bodiless).await,
+        Body::Static(bytes) => write_known(stream, out, reply.status, bytes, bodiless).await,
+        Body::Bytes(bytes) => write_known(stream, out, reply.status, &bytes, bodiless).await,
+        Body::Upstream(response) => write_upstream(stream, out, response, how, bodiless, stall_ms).await,
+        Body::Unpacked(unpacked) => write_unpacked(stream, out, unpacked, how, bodiless, stall_ms).await,
+    }
+    .map(|()| how.keep_alive)
+}
+
+fn has_length(body: &Body) -> bool {
+    match body {
+        Body::Empty | Body::Static(_) | Body::Bytes(_) => true,
+        Body::Upstream(response) => response.length_left().is_some(),
+        Body::Unpacked(_) => false,
+    }
+}
+
+async fn send(stream: &Stream, out: Buffer, from: usize) -> Result<Buffer, WriteError> {
+    let (sent, out) = stream.write_all(out, from).await;
+    sent.map_err(|_| WriteError::Client)?;
+    Ok(out)
+}
+
+async fn write_known(stream: &Stream, mut out: Buffer, status: u16, body: &[u8], bodiless: bool) -> Result<(), WriteError> {
+    if !matches!(status, 204 | 304) && status >= 200 {
+        encode::content_length(&mut out, body.len() as u64);
+    }
+    out.extend_from_slice(b"\r\n");
+    if !bodiless {
+        out.extend_from_slice(body);
+    }
+    send(stream, out, 0).await.map(drop)
+}
+
+async fn write_upstream(
+    stream: &Stream,
+    mut out: Buffer,
+    mut response: Box<Response>,
+    how: How,
+    bodiless: bool,
+    stall_ms: u64,
+) -> Result<(), WriteError> {
+    if bodiless {
+        if how.is_head && let Some(length) = response.length_left() {
+            encode::content_length(&mut out, length);
+        }
+        out.extend_from_slice(b"\r\n");
+        return send(stream, out, 0).await.map(drop);
+    }
+    if let Some(length) = response.length_left() {
+        encode::content_length(&mut out, length);
+        out.extend_from_slice(b"\r\n");
+        response.take_buffered(&mut out, usize::MAX).map_err(WriteError::Upstream)?;
+        let out = send(stream, out, 0).await?;
+        return pass_known(stream, out, &mut response, stall_ms).await;
+    }
+    let mut first = Buffer::take();
+    response.take_buffered(&mut first, usize::MAX).map_err(WriteError::Upstream)?;
+    if response.is_done() {
+        // All of a chunked body is here: a length is kinder to the client.
+        return write_known(stream, out, 200, &first, false).await;
+    }
+    let is_chunked = begin_unknown(&mut out, how);
+    if !first.is_empty() {
+        append_piece(&mut out, &first, is_chunked);
+    }
+    drop(first);
+    let mut out = send(stream, out, 0).await?;
+    loop {
+        let room = clear_for_piece(&mut out, is_chunked);
+        let more = response.read_into(&mut out).await.map_err(WriteError::Upstream)?;
+        debug_assert!(!more || out.len() > room);
+        stream.watch().arm(write_deadline(stall_ms));
+        match finish_piece(&mut out, more, is_chunked) {
+            Some(from) => out = send(stream, out, from).await?,
+            None => return Ok(()),
+        }
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// Passes on the rest of a body whose length is known.
+async fn pass_known(stream: &Stream, mut out: Buffer, response: &mut Response, stall_ms: u64) -> Result<(), WriteError> {
+    if let Some((source, left)) = response.splice_source()
+        && left >= SPLICE_BYTES_MIN
+    {
+        drop(out);
+        let progress = || stream.watch().arm(write_deadline(stall_ms));
+        return match splice::transfer(source, stream, left, progress).await {
+            Ok(()) => {
+                response.spliced();
+                Ok(())
+            }
+            Err(splice::Cut::Source(_)) => Err(WriteError::Upstream(ReadError::Truncated)),
+            Err(splice::Cut::Sink(_)) => Err(WriteError::Client),
+        };
+    }
+    loop {
+        out.clear();
+        if !response.read_into(&mut out).await.map_err(WriteError::Upstream)? {
+            return Ok(());
+        }
+        stream.watch().arm(write_deadline(stall_ms));
+        out = send(stream, out, 0).await?;
+    }
+}
+
+async fn write_unpacked(
+    stream: &Stream,
+    mut out: Buffer,
+    mut body: Box<Unpacked>,
+    how: How,
+    bodiless: bool,
+    stall_ms: u64,
+) -> Result<(), WriteError> {
+    if bodiless {
+        out.extend_from_slice(b"\r\n");
+        return send(stream, out, 0).await.map(drop);
+    }
+    let mut piece = Buffer::take();
+    let mut more = body.read_into(&mut piece).await.map_err(WriteError::Upstream)?;
+    let is_chunked = begin_unknown(&mut out, how);
+    while more {
+        append_piece(&mut out, &piece, is_chunked);
+        stream.watch().arm(write_deadline(stall_ms));
+        out = send(stream, out, 0).await?;
+        out.clear();
+        piece.clear();
+        more = body.read_into(&mut piece).await.map_err(WriteError::Upstream)?;
+    }
+    if is_chunked {
+        out.extend_from_slice(chunked::LAST_CHUNK);
+    }
+    if out.is_empty() { Ok(()) } else { send(stream, out, 0).await.map(drop) }
+}
+
+/// Ends the head of an answer whose length is not known. HTTP/1.0 clients read until the end of the connection.
+fn begin_unknown(out: &mut Vec<u8>, how: How) -> bool {
+    let is_chunked = !how.is_http_10;
+    if is_chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    is_chunked
+}
+
+fn append_piece(out: &mut Vec<u8>, piece: &[u8], is_chunked: bool) {
+    if is_chunked {
+        chunked::write_chunk_head(out, piece.len());
+    }
+    out.extend_from_slice(piece);
+    if is_chunked {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Empties the buffer and leaves room for the head of a chunk in front.
+fn clear_for_piece(out: &mut Vec<u8>, is_chunked: bool) -> usize {
+    out.clear();
+    if out.capacity() < PIECE_BYTES && out.capacity() < BUFFER_BYTES {
+        out.reserve(BUFFER_BYTES);
+    }
+    if is_chunked {
+        out.resize(chunked::HEAD_ROOM, 0);
+    }
+    out.len()
+}
+
+/// Where the piece in `out` begins once it is framed; `None` when there is nothing to send.
+fn finish_piece(out: &mut Vec<u8>, more: bool, is_chunked: bool) -> Option<usize> {
+    if more {
+        return Some(if is_chunked { chunked::frame_in_place(out) } else { 0 });
+    }
+    out.clear();
+    if is_chunked {
+        out.extend_from_slice(chunked::LAST_CHUNK);
+        return Some(0);
+    }
+    None
+}

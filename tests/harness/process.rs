@@ -1,0 +1,64 @@
+//! What the kernel says about a process: memory, descriptors, limits; and signals to it.
+
+use std::process::Command;
+
+/// A signal that tests send.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    Terminate,
+    Kill,
+}
+
+/// Sends a signal through the shell's own `kill`, which needs no package.
+pub fn signal(pid: u32, signal: Signal) {
+    let name = match signal {
+        Signal::Terminate => "TERM",
+        Signal::Kill => "KILL",
+    };
+    let status =
+        Command::new("sh").args(["-c", &format!("kill -{name} {pid} 2>/dev/null")]).status();
+    drop(status); // the process may have ended by itself
+}
+
+/// Resident memory of a process in KiB, counted page by page (the number in `status` lags behind).
+pub fn resident_kib(pid: u32) -> u64 {
+    field_kib(&format!("/proc/{pid}/smaps_rollup"), "Rss:")
+}
+
+/// Memory that the process does not share with a file, in KiB: heap and stacks.
+pub fn anonymous_kib(pid: u32) -> u64 {
+    field_kib(&format!("/proc/{pid}/smaps_rollup"), "Anonymous:")
+}
+
+fn field_kib(path: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{path} has no {name}"))
+}
+
+/// How many descriptors a process has open.
+pub fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// Lets this process, and the ones it starts, have `count` descriptors.
+pub fn allow_descriptors(count: u64) {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or(0);
+    if soft >= count {
+        return;
+    }
+    let pid = std::process::id().to_string();
+    let done =
+        Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={count}:")]).status();
+    assert!(
+        done.is_ok_and(|status| status.success()),
+        "this test needs {count} descriptors and has {soft}: raise the hard limit (ulimit -Hn)"
+    );
+}

@@ -1,0 +1,37 @@
+//! The whole binary against scripted upstreams: one test program, a module a subject.
+#![allow(unreachable_pub, reason = "the modules of a test program are private to it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[allow(dead_code, unused_imports, reason = "each test program uses its own part of the harness")]
+mod harness;
+
+mod integration {
+    /// Several backends, one answer.
+    mod aggregation;
+    /// Slow readers on either side stop the sender, and cost no memory.
+    mod back_pressure;
+    /// The same walk on io_uring and on epoll.
+    mod drivers;
+    /// Upstreams that break off, lie or talk rubbish.
+    mod faults;
+    /// Where backends are: names, dead hosts, IPv6.
+    mod hosts;
+    /// Several requests on one connection.
+    mod keep_alive;
+    /// What the gateway weighs.
+    mod memory;
+    /// Bodies of every size and framing pass untouched.
+    mod passthrough;
+    /// Connections to upstreams are used again, and stale ones harm nobody.
+    mod pool;
+    /// The end: drain, bounds, a second signal.
+    mod shutdown;
+    /// One request in is one request out.
+    mod smuggling;
+    /// Configurations that must not start.
+    mod startup;
+    /// Deadlines of endpoints and of idle or slow clients.
+    mod timeouts;
+    /// Bodies of requests: streamed, answered early, announced by Expect.
+    mod uploads;
+}

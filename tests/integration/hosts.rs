@@ -1,0 +1,95 @@
+//! Where backends are: names, dead hosts, IPv6.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{Gateway, Reply, Upstream, free_port, get, no_op};
+
+#[test]
+fn a_host_by_name_is_found() {
+    let upstream = Upstream::start();
+    upstream.on("/raw", Reply::text("found"));
+    let named = format!("http://localhost:{}", upstream.address().port());
+    let gateway = Gateway::start(json!({"endpoints": [no_op("GET", "/raw", &named)]}));
+    assert_eq!(gateway.get("/raw").text(), "found");
+    assert_eq!(upstream.seen()[0].header("host"), Some(named.trim_start_matches("http://")));
+}
+
+#[test]
+fn a_name_that_does_not_resolve_holds_up_nobody_else() {
+    let upstream = Upstream::start();
+    upstream.on("/fine", Reply::text("fine"));
+    let gateway = Gateway::with(json!({"timeout": "2s", "endpoints": [
+        no_op("GET", "/lost", "http://no-such-host.invalid:8080"), no_op("GET", "/fine", &upstream.url())
+    ]}))
+    .workers(1)
+    .start();
+    let address = gateway.address();
+    let lost: Vec<_> =
+        (0..4).map(|_| thread::spawn(move || get(address, "/lost").status())).collect();
+    for _ in 0..100 {
+        let begin = Instant::now();
+        assert_eq!(gateway.get("/fine").text(), "fine");
+        assert!(begin.elapsed() < Duration::from_secs(1), "held up for {:?}", begin.elapsed());
+    }
+    assert!(lost.into_iter().all(|client| client.join().unwrap() == 500));
+}
+
+#[test]
+fn a_dead_host_in_a_list_costs_no_request() {
+    let upstream = Upstream::start();
+    upstream.on("*", Reply::text("alive"));
+    let dead = format!("http://127.0.0.1:{}", free_port());
+    let mut endpoints = Vec::new();
+    for method in ["GET", "POST"] {
+        let mut endpoint = no_op(method, "/raw", "");
+        endpoint["backend"][0]["host"] = json!([dead, upstream.url()]);
+        endpoints.push(endpoint);
+    }
+    let gateway = Gateway::start(json!({"endpoints": endpoints}));
+    for number in 0..60 {
+        assert_eq!(gateway.get("/raw").text(), "alive", "request {number}");
+        // Nothing was sent when the connection was refused, so a POST may go to the next host, too.
+        assert_eq!(
+            crate::harness::post(gateway.address(), "/raw", b"x").text(),
+            "alive",
+            "post {number}"
+        );
+    }
+}
+
+#[test]
+fn a_list_of_hosts_shares_the_load() {
+    let upstreams: Vec<_> = (0..3).map(|_| Upstream::start()).collect();
+    let mut endpoint = no_op("GET", "/raw", "");
+    endpoint["backend"][0]["host"] = upstreams.iter().map(Upstream::url).collect();
+    for upstream in &upstreams {
+        upstream.on("/raw", Reply::text("one of three"));
+    }
+    let gateway = Gateway::start(json!({"endpoints": [endpoint]}));
+    for _ in 0..90 {
+        assert_eq!(gateway.get("/raw").status(), 200);
+    }
+    let shares: Vec<_> = upstreams.iter().map(Upstream::requests).collect();
+    assert_eq!(shares.iter().sum::<usize>(), 90);
+    assert!(shares.iter().all(|share| *share >= 10), "{shares:?}");
+}
+
+#[test]
+fn ipv6_serves_on_both_sides() {
+    let loopback = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    if TcpListener::bind((loopback, 0)).is_err() {
+        eprintln!("this machine has no IPv6 loopback: left out");
+        return;
+    }
+    let upstream = Upstream::start_at(SocketAddr::new(loopback, 0));
+    upstream.on("/raw", Reply::text("six"));
+    let gateway = Gateway::with(json!({"endpoints": [no_op("GET", "/raw", &upstream.url())]}))
+        .address(loopback)
+        .start();
+    assert_eq!(gateway.get("/raw").text(), "six");
+    assert_eq!(upstream.seen()[0].header("x-forwarded-for"), Some("::1"));
+}

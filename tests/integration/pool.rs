@@ -1,0 +1,143 @@
+//! Connections to upstreams are used again, and stale ones harm nobody.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Client, Gate, Gateway, Reply, Upstream, eventually, get, no_op};
+
+fn gateway(upstream: &Upstream, options: &serde_json::Value) -> Gateway {
+    let url = upstream.url();
+    let mut config = json!({"endpoints": [
+        no_op("GET", "/item", &url), no_op("POST", "/item", &url),
+        {"endpoint": "/json", "backend": [{"host": [url], "url_pattern": "/json"}]}
+    ]});
+    config.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    Gateway::with(config).workers(1).start()
+}
+
+#[test]
+fn one_connection_serves_many_requests() {
+    let upstream = Upstream::start();
+    upstream.on("/item", Reply::text("item"));
+    upstream.on("/json", Reply::json(json!({"a": 1})));
+    let gateway = gateway(&upstream, &json!({}));
+    for path in ["/item", "/json"].repeat(50) {
+        assert_eq!(gateway.get(path).status(), 200);
+    }
+    assert_eq!((upstream.requests(), upstream.connections()), (100, 1));
+}
+
+#[test]
+fn concurrent_requests_have_a_connection_each_and_keep_them() {
+    let upstream = Upstream::start();
+    let gate = Gate::new();
+    upstream.on("/item", Reply::text("item").held_by(&gate));
+    let gateway = gateway(&upstream, &json!({}));
+    let address = gateway.address();
+    let clients: Vec<_> =
+        (0..20).map(|_| std::thread::spawn(move || get(address, "/item").status())).collect();
+    upstream.wait_for_requests(20);
+    assert_eq!(upstream.connections(), 20);
+    gate.open();
+    assert!(clients.into_iter().all(|client| client.join().unwrap() == 200));
+    for _ in 0..20 {
+        gateway.get("/item");
+    }
+    assert_eq!(upstream.connections(), 20);
+}
+
+#[test]
+fn without_keep_alives_each_request_has_its_own() {
+    let upstream = Upstream::start();
+    upstream.on("/item", Reply::text("item"));
+    let gateway = gateway(&upstream, &json!({"disable_keep_alives": true}));
+    for _ in 0..5 {
+        assert_eq!(gateway.get("/item").status(), 200);
+    }
+    assert_eq!(upstream.connections(), 5);
+    eventually("no connection stays", Duration::from_secs(3), || upstream.open_connections() == 0);
+}
+
+#[test]
+fn an_upstream_that_closes_after_each_answer_costs_no_request() {
+    for reply in [Reply::text("item").close(), Reply::text("item").reset()] {
+        let upstream = Upstream::start();
+        upstream.on("/item", reply);
+        let gateway = gateway(&upstream, &json!({}));
+        let mut client = Client::connect(gateway.address());
+        for number in 0..100 {
+            let response = client.get("/item").unwrap();
+            assert_eq!(
+                (response.status(), response.text().as_str()),
+                (200, "item"),
+                "request {number}"
+            );
+        }
+    }
+}
+
+#[test]
+fn connections_closed_while_idle_cost_no_request() {
+    let upstream = Upstream::start();
+    upstream.on("/item", Reply::text("item"));
+    let gateway = gateway(&upstream, &json!({}));
+    for round in 0..30 {
+        assert_eq!(gateway.get("/item").status(), 200, "round {round}");
+        upstream.close_idle(); // the next request may meet the end on its way
+    }
+}
+
+#[test]
+fn a_reused_connection_that_ends_before_the_answer_is_replaced_for_a_get_only() {
+    let upstream = Upstream::start();
+    upstream.on_turns("GET /item", vec![Reply::text("one"), Reply::nothing(), Reply::text("two")]);
+    let gateway = gateway(&upstream, &json!({}));
+    assert_eq!(gateway.get("/item").text(), "one");
+    assert_eq!(gateway.get("/item").text(), "two", "asked again on a fresh connection");
+    assert_eq!(upstream.requests(), 3);
+    upstream.on_turns("POST /item", vec![Reply::text("one"), Reply::nothing(), Reply::text("two")]);
+    assert_eq!(crate::harness::post(gateway.address(), "/item", b"x").text(), "one");
+    let second = crate::harness::post(gateway.address(), "/item", b"x");
+    assert_eq!(second.status(), 500, "nobody knows whether the first one had its effect");
+    assert_eq!(upstream.requests(), 5);
+}
+
+#[test]
+fn an_upstream_that_comes_back_is_found_again() {
+    let upstream = Upstream::start();
+    upstream.on("/item", Reply::text("before"));
+    let gateway = gateway(&upstream, &json!({}));
+    assert_eq!(gateway.get("/item").text(), "before");
+    let address = upstream.address();
+    drop(upstream);
+    eventually("failures while it is away", Duration::from_secs(5), || {
+        gateway.get("/item").status() == 500
+    });
+    let upstream = Upstream::start_at(address);
+    upstream.on("/item", Reply::text("after"));
+    eventually("an answer when it is back", Duration::from_secs(5), || {
+        gateway.get("/item").text() == "after"
+    });
+}
+
+#[test]
+fn idle_connections_end_when_the_configuration_says() {
+    let upstream = Upstream::start();
+    upstream.on("/item", Reply::text("item"));
+    let gateway = gateway(&upstream, &json!({"idle_connection_timeout": "300ms"}));
+    gateway.get("/item");
+    eventually("the idle connection ends", Duration::from_secs(5), || {
+        upstream.open_connections() == 0
+    });
+}
+
+#[test]
+fn bytes_after_an_answer_never_reach_another_client() {
+    let upstream = Upstream::start();
+    let two = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    upstream.on_turns("/item", vec![Reply::raw(two), Reply::text("two")]);
+    let gateway = gateway(&upstream, &json!({}));
+    assert_eq!(gateway.get("/item").text(), "one");
+    assert_eq!(gateway.get("/item").text(), "two");
+}

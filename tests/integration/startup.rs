@@ -1,0 +1,66 @@
+//! Configurations that must not start, and how that is told.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use crate::harness::gateway::run;
+use crate::harness::{Upstream, free_port};
+
+#[track_caller]
+fn refused(config: &str, exit: Option<i32>, output_has: &[&str]) {
+    let (status, output) = run(&[("krakend.json", config)], &["run", "-c", "krakend.json"]);
+    match exit {
+        Some(code) => assert_eq!(status.code(), Some(code), "{output}"),
+        None => assert!(status.code().is_some_and(|code| code != 0), "{status}: {output}"),
+    }
+    for word in output_has {
+        assert!(output.to_lowercase().contains(&word.to_lowercase()), "no {word:?} in: {output}");
+    }
+}
+
+#[test]
+fn text_that_is_no_json_is_refused_with_its_place() {
+    refused("{\n  \"version\": 3,\n  \"port\" 8080\n}", Some(255), &["krakend.json", "3"]);
+    refused("{\"version\": 3,", Some(255), &["krakend.json"]);
+    refused("", Some(255), &["krakend.json"]);
+}
+
+#[test]
+fn a_wrong_version_is_refused() {
+    refused("{\"version\": 2, \"endpoints\": []}", Some(255), &["unsupported version", "2"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_refused() {
+    let (status, output) = run(&[], &["run", "-c", "nowhere.json"]);
+    assert!(!status.success() && output.contains("nowhere.json"), "{status}: {output}");
+}
+
+#[test]
+fn a_block_that_cannot_be_understood_is_refused_by_name() {
+    let upstream = Upstream::start();
+    let config = json!({"version": 3, "port": free_port(), "endpoints": [{
+        "endpoint": "/limited", "backend": [{"host": [upstream.url()], "url_pattern": "/x"}],
+        "extra_config": {"qos/ratelimit/router": "ten a second"}
+    }]});
+    refused(&config.to_string(), None, &["qos/ratelimit/router", "/limited"]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_its_number() {
+    let taken = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let config = json!({"version": 3, "port": port, "listen_ip": "127.0.0.1", "endpoints": []});
+    refused(&config.to_string(), None, &["in use", &port.to_string()]);
+}
+
+#[test]
+fn check_tells_right_from_wrong() {
+    let good = "{\"version\": 3, \"endpoints\": []}";
+    let (status, output) = run(&[("krakend.json", good)], &["check", "-c", "krakend.json"]);
+    assert!(status.success() && output.contains("Syntax OK"), "{status}: {output}");
+    let (status, output) =
+        run(&[("krakend.json", "{\"version\": 1}")], &["check", "-c", "krakend.json"]);
+    assert!(status.code() == Some(1) && output.contains("version"), "{status}: {output}");
+}

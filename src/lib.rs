@@ -5,12 +5,14 @@
 
 pub mod message;
 
+#[allow(unsafe_code, reason = "vector instructions of the scan; each use has its proof")]
 pub mod json;
 
 pub mod config;
 
 pub mod shared;
 
+#[allow(unsafe_code, reason = "system calls and buffers that the kernel writes into; each use has its proof")]
 pub mod net;
 
 pub mod wire;

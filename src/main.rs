@@ -6,5 +6,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    shoal::net::memory::prefer_small_pages();
     shoal::cli::run(std::env::args_os().collect())
 }

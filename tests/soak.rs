@@ -149,7 +149,7 @@ fn start_upstream(answered_posts: &Arc<Mutex<HashSet<u64>>>) -> Upstream {
             ));
         }
         let manner = MANNERS.iter().find(|(_, known, _)| *known == name);
-        manner.map_or_else(|| Reply::nothing(), |(manner, _, _)| manner.reply(number))
+        manner.map_or_else(Reply::nothing, |(manner, _, _)| manner.reply(number))
     });
     upstream
 }
@@ -304,7 +304,7 @@ fn judge_merged(manner: Manner, number: u64, answer: &Answer) -> bool {
 /// A load generator beside the checking clients.
 struct Load {
     name: &'static str,
-    child: Child,
+    child: Option<Child>,
 }
 
 impl Load {
@@ -315,7 +315,7 @@ impl Load {
         let spawn =
             |program: &str| Command::new(program).args(arguments).stdout(Stdio::piped()).spawn();
         match spawn(name).or_else(|_| spawn(&installed)) {
-            Ok(child) => Some(Self { name, child }),
+            Ok(child) => Some(Self { name, child: Some(child) }),
             Err(error) => {
                 assert!(std::env::var_os("SHOAL_SOAK_TOOLS").is_none(), "{name}: {error}");
                 println!("{name} is not installed ({error}): its load is left out");
@@ -324,10 +324,20 @@ impl Load {
         }
     }
 
-    fn output(self) -> String {
-        let output = self.child.wait_with_output().expect("a child can be waited for");
+    fn output(mut self) -> String {
+        let child = self.child.take().expect("it is asked once");
+        let output = child.wait_with_output().expect("a child can be waited for");
         assert!(output.status.success(), "{} ended with {}", self.name, output.status);
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            drop(child.kill());
+            drop(child.wait());
+        }
     }
 }
 

@@ -70,13 +70,26 @@ pub struct Check {
     #[arg(short, long = "test-gin-routes")]
     pub test_routes: bool,
     /// What the lines of -d are indented with
-    #[arg(short, long, value_name = "TEXT", default_value = "\t", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        default_value = "\t",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     pub indent: String,
     /// Compares with the official schema
     #[arg(short, long, conflicts_with_all = ["lint_schema", "lint_no_network"])]
     pub lint: bool,
     /// Compares with a schema of one's own
-    #[arg(short = 's', long, value_name = "FILE", allow_hyphen_values = true, conflicts_with = "lint_no_network")]
+    #[arg(
+        short = 's',
+        long,
+        value_name = "FILE",
+        allow_hyphen_values = true,
+        conflicts_with = "lint_no_network"
+    )]
     pub lint_schema: Option<String>,
     /// Compares with the built-in schema
     #[arg(short = 'n', long)]
@@ -171,7 +184,9 @@ mod tests {
 
     #[test]
     fn flags_may_be_joined_and_repeated() {
-        let Ok(Command::Check(options)) = parse("shoal check -dtdic ~~ x.json -c a.json -c=b.json more -d") else {
+        let Ok(Command::Check(options)) =
+            parse("shoal check -dtdic ~~ x.json -c a.json -c=b.json more -d")
+        else {
             panic!("the line is right")
         };
         // `i` takes the rest of its cluster, so `c` is its value here, as with the original.

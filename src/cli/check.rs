@@ -42,7 +42,12 @@ pub fn check(options: &Check, env: Vec<(String, String)>, terminal: &Terminal) -
 
 /// Compiles the plan, which finds wrong blocks and conflicting routes. The original looks at neither unless `-t`
 /// asks for the routes, so a lenient check lets them pass.
-fn is_plan_sound(service: &Service, options: &Check, is_lenient: bool, terminal: &Terminal) -> bool {
+fn is_plan_sound(
+    service: &Service,
+    options: &Check,
+    is_lenient: bool,
+    terminal: &Terminal,
+) -> bool {
     let problems = match plan::compile(service, features::ALL, is_lenient) {
         Ok(compiled) => {
             tell_warnings(&compiled.warnings, terminal);
@@ -60,6 +65,8 @@ fn is_plan_sound(service: &Service, options: &Check, is_lenient: bool, terminal:
 
 fn lint(options: &Check, terminal: &Terminal) -> ExitCode {
     let schema = options.lint_schema.as_deref().unwrap_or("the official schema");
-    terminal.line(terminal.paint(Colour::Red, format_args!("ERROR lint against {schema} is not built yet")));
+    terminal.line(
+        terminal.paint(Colour::Red, format_args!("ERROR lint against {schema} is not built yet")),
+    );
     ExitCode::from(FAILED)
 }

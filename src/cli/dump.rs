@@ -45,7 +45,13 @@ impl<'a> Dump<'a> {
         self.block("Client TLS", service.client_tls.as_ref());
         self.block("Plugin", service.plugin.as_ref());
         if self.level > 1 || !service.extra_config.is_empty() {
-            self.title("", format_args!("{} global component configuration(s):", service.extra_config.iter().len()));
+            self.title(
+                "",
+                format_args!(
+                    "{} global component configuration(s):",
+                    service.extra_config.iter().len()
+                ),
+            );
             self.extra("", &service.extra_config);
         }
         self.title("", format_args!("{} API endpoint(s):", service.endpoints.len()));
@@ -89,7 +95,8 @@ impl<'a> Dump<'a> {
                 }
             }
             _ if self.level > 1 => {
-                let told = self.terminal.paint(Colour::Red, format_args!("No {name} section defined"));
+                let told =
+                    self.terminal.paint(Colour::Red, format_args!("No {name} section defined"));
                 self.line(self.indent, told);
             }
             _ => {}
@@ -115,13 +122,17 @@ impl<'a> Dump<'a> {
             self.title(self.indent, format_args!("{count} endpoint component configuration(s):"));
             self.extra(self.indent, &endpoint.extra_config);
         }
-        self.title(self.indent, format_args!("Connecting to {} backend(s):", endpoint.backend.len()));
+        self.title(
+            self.indent,
+            format_args!("Connecting to {} backend(s):", endpoint.backend.len()),
+        );
         endpoint.backend.iter().for_each(|backend| self.backend(backend, endpoint));
     }
 
     fn backend(&self, backend: &Backend, endpoint: &Endpoint) {
         let indent = self.indent.repeat(2);
-        let item = |name: &str, value: &dyn Display| self.line(&indent, format_args!("{name}: {value}"));
+        let item =
+            |name: &str, value: &dyn Display| self.line(&indent, format_args!("{name}: {value}"));
         self.entry(&backend.method, &go_pattern(&backend.url_pattern), &format!("{indent}[+] "));
         item("Timeout", &endpoint.timeout);
         item("Hosts", &urls(&backend.host));
@@ -206,7 +217,11 @@ fn go_pattern(url_pattern: &str) -> String {
     while let Some((before, after)) = rest.split_once('{') {
         let Some((name, next)) = after.split_once('}') else { break };
         let mut letters = name.chars();
-        let first = letters.next().map(|letter| letter.to_ascii_uppercase()).map(String::from).unwrap_or_default();
+        let first = letters
+            .next()
+            .map(|letter| letter.to_ascii_uppercase())
+            .map(String::from)
+            .unwrap_or_default();
         pattern.push_str(&format!("{before}{{{{.{first}{}}}}}", letters.as_str()));
         rest = next;
     }

@@ -32,7 +32,10 @@ pub fn test_plugin(options: &TestPlugin, terminal: &Terminal) -> ExitCode {
         return fail(terminal, "no plugin: give the paths of the files to try");
     }
     if !(options.server || options.client || options.modifier) {
-        return fail(terminal, "no kind of plugin: give one or more of --server, --client, --modifier");
+        return fail(
+            terminal,
+            "no kind of plugin: give one or more of --server, --client, --modifier",
+        );
     }
     let files: Vec<_> = options.files.iter().map(|file| described(file)).collect();
     fail(terminal, &format!("test-plugin is not built yet: {}", files.join(", ")))

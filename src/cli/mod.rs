@@ -61,7 +61,9 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 /// The process's variables; those that are no text are left out.
 fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Lets `--lenient` count as the variable does.

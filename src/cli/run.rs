@@ -9,7 +9,8 @@ use super::args::{Demo, Run};
 use super::terminal::{Colour, Terminal};
 use super::{FAILED, UNUSABLE, with_leniency};
 
-pub const NO_CONFIG: &str = "no configuration: give its path with --config, or see all options with --help";
+pub const NO_CONFIG: &str =
+    "no configuration: give its path with --config, or see all options with --help";
 const PARSE_ERROR: &str = "ERROR parsing the configuration file:";
 
 pub fn run(options: &Run, env: Vec<(String, String)>, terminal: &Terminal) -> ExitCode {

@@ -84,14 +84,17 @@ fn complete_backend(backend: &mut Value, hosts: &[Host]) -> Result<(), String> {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    let is_untouched = backend.get("disable_host_sanitize").and_then(Value::as_bool).unwrap_or(false);
+    let is_untouched =
+        backend.get("disable_host_sanitize").and_then(Value::as_bool).unwrap_or(false);
     let cleaned = if own.is_empty() {
         hosts.iter().map(|host| host.url.clone()).collect()
     } else if is_untouched {
         return Ok(());
     } else {
         let clean = |text: &str| Host::cleaned(text).ok_or_else(|| Host::invalid(text));
-        own.into_iter().map(|text| clean(text).map(|host| host.url)).collect::<Result<Vec<_>, _>>()?
+        own.into_iter()
+            .map(|text| clean(text).map(|host| host.url))
+            .collect::<Result<Vec<_>, _>>()?
     };
     backend.insert("host".to_owned(), json!(cleaned));
     Ok(())

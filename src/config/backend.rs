@@ -94,14 +94,19 @@ fn check_params(fields: &Fields<'_>, url_pattern: &str, index: usize, around: &A
     );
     let names = offered.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ");
     let names = if names.is_empty() { "no parameter".to_owned() } else { names };
-    let hint = format!("the endpoint's path offers {names}; claims are written {{JWT.sub}}, earlier answers {{resp0_id}}");
+    let hint = format!(
+        "the endpoint's path offers {names}; claims are written {{JWT.sub}}, earlier answers {{resp0_id}}"
+    );
     fields.report(Problem::refuse(fields.place_of("url_pattern"), what).hint(hint));
 }
 
 /// The key is read, so a wrong value is refused as the original does, but the endpoint's deadline counts.
 fn warn_of_timeout(fields: &mut Fields<'_>) {
     if fields.duration_ns("timeout").is_some() {
-        let problem = Problem::warn(fields.place_of("timeout"), "a backend has no timeout of its own: it has no effect");
+        let problem = Problem::warn(
+            fields.place_of("timeout"),
+            "a backend has no timeout of its own: it has no effect",
+        );
         fields.report(problem.hint("the timeout of the endpoint counts for all its backends"));
     }
 }

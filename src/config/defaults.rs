@@ -25,7 +25,9 @@ pub fn read(mut fields: Fields<'_>) -> Service {
         name: fields.text("name"),
         port: port(&mut fields),
         listen_ip: listen_ip(&mut fields),
-        timeout: Some(fields.deadline("timeout")).filter(|timeout| !timeout.is_zero()).unwrap_or(TIMEOUT),
+        timeout: Some(fields.deadline("timeout"))
+            .filter(|timeout| !timeout.is_zero())
+            .unwrap_or(TIMEOUT),
         cache_ttl: fields.duration("cache_ttl"),
         output_encoding: fields.text("output_encoding"),
         host: cleaned_hosts(&fields, hosts),
@@ -41,7 +43,9 @@ pub fn read(mut fields: Fields<'_>) -> Service {
         server: server(&mut fields),
         client: client(&mut fields),
         tls: fields.object("tls").map(|tls| shape::read(tls, shape::TLS).into()),
-        client_tls: fields.object("client_tls").map(|tls| shape::read(tls, shape::CLIENT_TLS).into()),
+        client_tls: fields
+            .object("client_tls")
+            .map(|tls| shape::read(tls, shape::CLIENT_TLS).into()),
         plugin: fields.object("plugin").map(|plugin| shape::read(plugin, shape::PLUGIN).into()),
     };
     service.extra_config = fields.extra_config();
@@ -50,7 +54,8 @@ pub fn read(mut fields: Fields<'_>) -> Service {
         service.async_agents.push(value);
         problems.into_iter().for_each(|problem| fields.report(problem));
     }
-    service.endpoints = fields.objects("endpoints").into_iter().map(|one| endpoint::read(one, &service)).collect();
+    service.endpoints =
+        fields.objects("endpoints").into_iter().map(|one| endpoint::read(one, &service)).collect();
     fields.finish();
     service
 }
@@ -62,7 +67,11 @@ fn check_version(fields: &mut Fields<'_>) {
         return; // a version that could not be read has been told of
     }
     let what = format!("unsupported version: {} (want: {VERSION})", version.unwrap_or(0));
-    let hint = if is_there { "the format of this file is of another generation" } else { "write \"version\": 3 at the root" };
+    let hint = if is_there {
+        "the format of this file is of another generation"
+    } else {
+        "write \"version\": 3 at the root"
+    };
     fields.report(Problem::refuse(fields.place_of("version"), what).hint(hint));
 }
 
@@ -71,7 +80,10 @@ fn port(fields: &mut Fields<'_>) -> u16 {
     let written = fields.integer("port").filter(|port| *port != 0).unwrap_or(PORT);
     u16::try_from(written).unwrap_or_else(|_| {
         let what = format!("listen tcp: address {written}: invalid port");
-        fields.report(Problem::lenient(fields.place_of("port"), what).hint("ports are numbers from 1 to 65535"));
+        fields.report(
+            Problem::lenient(fields.place_of("port"), what)
+                .hint("ports are numbers from 1 to 65535"),
+        );
         0
     })
 }
@@ -83,8 +95,11 @@ fn listen_ip(fields: &mut Fields<'_>) -> Option<std::net::IpAddr> {
     }
     let address = text.parse::<std::net::IpAddr>().ok();
     if address.is_none() {
-        let problem = Problem::refuse(fields.place_of("listen_ip"), format!("invalid ip address {text}"));
-        fields.report(problem.hint("names, ports and zones are not read here: \"127.0.0.1\", \"::1\""));
+        let problem =
+            Problem::refuse(fields.place_of("listen_ip"), format!("invalid ip address {text}"));
+        fields.report(
+            problem.hint("names, ports and zones are not read here: \"127.0.0.1\", \"::1\""),
+        );
     }
     address.map(|address| address.to_canonical())
 }
@@ -119,7 +134,10 @@ fn client(fields: &mut Fields<'_>) -> ClientOptions {
         disable_compression: fields.boolean("disable_compression"),
         max_idle_connections: fields.size("max_idle_connections"),
         // Below zero the original keeps none.
-        max_idle_connections_per_host: usize::try_from(per_host.unwrap_or(MAX_IDLE_CONNECTIONS_PER_HOST)).unwrap_or(0),
+        max_idle_connections_per_host: usize::try_from(
+            per_host.unwrap_or(MAX_IDLE_CONNECTIONS_PER_HOST),
+        )
+        .unwrap_or(0),
         idle_connection_timeout: fields.duration("idle_connection_timeout"),
         response_header_timeout: fields.duration("response_header_timeout"),
         expect_continue_timeout: fields.duration("expect_continue_timeout"),

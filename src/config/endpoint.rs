@@ -6,6 +6,7 @@ use super::headers::canonical;
 use super::params;
 use super::problem::Problem;
 use super::service::{Endpoint, Service};
+use super::values::Millis;
 
 const NO_OP: &str = "no-op";
 
@@ -29,21 +30,41 @@ pub fn read(mut fields: Fields<'_>, service: &Service) -> Endpoint {
     check_path(&fields, &path, &written_method);
     let names = params::offered(&path, !service.disable_rest);
     let route = params::router_path(&path, &names);
-    let output_encoding = first_of([fields.text("output_encoding"), service.output_encoding.clone(), "json".to_owned()]);
+    let output_encoding = first_of([
+        fields.text("output_encoding"),
+        service.output_encoding.clone(),
+        "json".to_owned(),
+    ]);
 
     let backends = fields.objects("backend");
-    if backends.is_empty() && !params::is_reserved(&path) {
-        let what = format!("ignoring the '{written_method} {path}' endpoint, since it has 0 backends defined!");
+    if fields.is_list_empty("backend") && !params::is_reserved(&path) {
+        let what = format!(
+            "ignoring the '{written_method} {path}' endpoint, since it has 0 backends defined!"
+        );
         let hint = "an endpoint needs a list: \"backend\": [{\"url_pattern\": \"/…\"}]";
         fields.report(Problem::refuse(fields.place_of("backend"), what).hint(hint));
     }
     if output_encoding == NO_OP && backends.len() > 1 {
-        let what = "can not use NoOp encoding with more than one backends connected to the same endpoint";
-        let hint = format!("no-op passes one answer through; this endpoint has {} backends", backends.len());
+        let what =
+            "can not use NoOp encoding with more than one backends connected to the same endpoint";
+        let hint = format!(
+            "no-op passes one answer through; this endpoint has {} backends",
+            backends.len()
+        );
         fields.report(Problem::refuse(fields.place_of("output_encoding"), what).hint(hint));
     }
-    let around = Around { service, method, route: &route, params: &names, output_encoding: &output_encoding };
-    let backend = backends.into_iter().enumerate().map(|(index, one)| backend::read(one, index, &around)).collect();
+    let around = Around {
+        service,
+        method,
+        route: &route,
+        params: &names,
+        output_encoding: &output_encoding,
+    };
+    let backend = backends
+        .into_iter()
+        .enumerate()
+        .map(|(index, one)| backend::read(one, index, &around))
+        .collect();
 
     let endpoint = Endpoint {
         place: fields.place().clone(),
@@ -80,6 +101,6 @@ fn first_of(texts: [String; 3]) -> String {
     texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-fn inherited(own: super::values::Millis, service: super::values::Millis) -> super::values::Millis {
+fn inherited(own: Millis, service: Millis) -> Millis {
     if own.is_zero() { service } else { own }
 }

@@ -23,7 +23,12 @@ fn put(root: &mut Node, key: &str, value: &str) {
         let is_last = steps.peek().is_none();
         let entries = entries_of(node);
         let at = entries.iter().rposition(|entry| entry.key == step).unwrap_or_else(|| {
-            entries.push(Entry { key: step.to_owned(), line: 0, column: 0, value: from_env(NodeValue::Null) });
+            entries.push(Entry {
+                key: step.to_owned(),
+                line: 0,
+                column: 0,
+                value: from_env(NodeValue::Null),
+            });
             entries.len() - 1
         });
         let Some(entry) = entries.get_mut(at) else { return };
@@ -58,7 +63,8 @@ mod tests {
 
     fn with(text: &str, env: &[(&str, &str)]) -> serde_json::Value {
         let mut root = source::read("krakend.json", text.as_bytes()).expect("right");
-        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let env: Vec<_> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         apply(&mut root, &env);
         root.to_json()
     }
@@ -66,14 +72,23 @@ mod tests {
     #[test]
     fn a_variable_replaces_a_key_at_the_top() {
         let text = r#"{"port": 1, "host": ["a", "b"]}"#;
-        let env = [("KRAKEND_PORT", "8081"), ("KRAKEND_HOST", "c"), ("krakend_name", "x"), ("PATH", "/"), ("KRAKEND_", "y")];
+        let env = [
+            ("KRAKEND_PORT", "8081"),
+            ("KRAKEND_HOST", "c"),
+            ("krakend_name", "x"),
+            ("PATH", "/"),
+            ("KRAKEND_", "y"),
+        ];
         assert_eq!(with(text, &env), json!({"port": "8081", "host": "c"}));
     }
 
     #[test]
     fn dots_reach_deeper_and_keep_what_stands_beside() {
         let text = r#"{"extra_config": {"router": {"a": 1}, "proxy": 2}}"#;
-        let env = [("KRAKEND_EXTRA_CONFIG.ROUTER.RETURN_ERROR_MSG", "true"), ("KRAKEND_PLUGIN.FOLDER", "/x")];
+        let env = [
+            ("KRAKEND_EXTRA_CONFIG.ROUTER.RETURN_ERROR_MSG", "true"),
+            ("KRAKEND_PLUGIN.FOLDER", "/x"),
+        ];
         let expected = json!({"extra_config": {"router": {"a": 1, "return_error_msg": "true"}, "proxy": 2}, "plugin": {"folder": "/x"}});
         assert_eq!(with(text, &env), expected);
     }

@@ -90,9 +90,13 @@ mod tests {
 
     #[test]
     fn blocks_are_found_by_their_current_names_in_the_order_of_the_file() {
-        let extra = extra(r#"{"x": 1, "github.com/devopsfaith/krakend/proxy": {"a": 2}, "b": null}"#);
+        let extra =
+            extra(r#"{"x": 1, "github.com/devopsfaith/krakend/proxy": {"a": 2}, "b": null}"#);
         assert_eq!(extra.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x", "proxy", "b"]);
-        assert_eq!(extra.get("proxy").map(|block| block.value.to_string()).as_deref(), Some(r#"{"a":2}"#));
+        assert_eq!(
+            extra.get("proxy").map(|block| block.value.to_string()).as_deref(),
+            Some(r#"{"a":2}"#)
+        );
     }
 
     #[test]
@@ -110,7 +114,10 @@ mod tests {
         let extra = extra("{\"proxy\": {\n \"static\": {\"data\": [\n  1]}}}");
         let block = extra.get("proxy").expect("proxy");
         let place = block.place_at("/static/data/0");
-        assert_eq!((place.line, place.column, &*place.path), (3, 3, "extra_config.proxy.static.data[0]"));
+        assert_eq!(
+            (place.line, place.column, &*place.path),
+            (3, 3, "extra_config.proxy.static.data[0]")
+        );
         assert_eq!(&*block.place_at("/static/none/x").path, "extra_config.proxy.static");
     }
 }

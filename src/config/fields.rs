@@ -78,7 +78,9 @@ impl<'a> Fields<'a> {
     pub fn find(&mut self, key: &'static str) -> Option<Found<'a>> {
         self.asked.push(key);
         let exact = self.entries.iter().rev().find(|entry| entry.key == key);
-        let entry = exact.or_else(|| self.entries.iter().rev().find(|entry| entry.key.eq_ignore_ascii_case(key)))?;
+        let entry = exact.or_else(|| {
+            self.entries.iter().rev().find(|entry| entry.key.eq_ignore_ascii_case(key))
+        })?;
         let found = Found { node: &entry.value, place: self.place.key(key) }.located();
         (!entry.value.is_null()).then_some(found)
     }
@@ -112,7 +114,10 @@ impl<'a> Fields<'a> {
     pub fn size(&mut self, key: &'static str) -> usize {
         let Some(value) = self.integer(key) else { return 0 };
         usize::try_from(value).unwrap_or_else(|_| {
-            self.report.push(Problem::warn(self.place_of(key), format!("{value} is negative: it counts as 0")));
+            self.report.push(Problem::warn(
+                self.place_of(key),
+                format!("{value} is negative: it counts as 0"),
+            ));
             0
         })
     }
@@ -151,7 +156,10 @@ impl<'a> Fields<'a> {
     /// A list of texts, each with its place; null in a list is an empty text.
     pub fn placed_texts(&mut self, key: &'static str) -> Vec<(String, Place)> {
         let items = self.find(key).map(Found::into_list).unwrap_or_default();
-        items.into_iter().filter_map(|item| self.checked(item.to_text()).map(|text| (text, item.place))).collect()
+        items
+            .into_iter()
+            .filter_map(|item| self.checked(item.to_text()).map(|text| (text, item.place)))
+            .collect()
     }
 
     pub fn integers(&mut self, key: &'static str) -> Vec<i64> {
@@ -167,6 +175,11 @@ impl<'a> Fields<'a> {
     pub fn objects(&mut self, key: &'static str) -> Vec<Fields<'a>> {
         let items = self.find(key).map(Found::into_list).unwrap_or_default();
         items.into_iter().filter_map(|item| Fields::new(self.report, item)).collect()
+    }
+
+    /// Whether a list holds nothing at all, not even what could not be read.
+    pub fn is_list_empty(&mut self, key: &'static str) -> bool {
+        self.find(key).is_none_or(|found| found.into_list().is_empty())
     }
 
     /// An object of texts, in the order of the file; of equal keys the last counts.
@@ -188,7 +201,10 @@ impl<'a> Fields<'a> {
             let (line, column) = (found.node.line, found.node.column);
             let entry = Entry { key: name, line, column, value: found.node.clone() };
             if let Some(current) = extra.insert(&entry, found.place.clone()) {
-                let what = format!("{:?} has no effect: {current:?}, its current name, is there as well", entry.key);
+                let what = format!(
+                    "{:?} has no effect: {current:?}, its current name, is there as well",
+                    entry.key
+                );
                 self.report.push(Problem::warn(found.place, what));
             }
         }
@@ -282,7 +298,9 @@ impl<'a> Found<'a> {
             NodeValue::Number(number, _) => Ok(number.to_f64() != 0.0),
             NodeValue::Text(text) if text.is_empty() => Ok(false),
             NodeValue::Text(text) => parse_bool(text).ok_or_else(|| {
-                let what = format!("cannot parse value as 'bool': strconv.ParseBool: invalid syntax: {text:?}");
+                let what = format!(
+                    "cannot parse value as 'bool': strconv.ParseBool: invalid syntax: {text:?}"
+                );
                 self.refuse(&what).hint("write true or false")
             }),
             other => Err(self.refuse(&unconvertible("bool", other))),
@@ -307,8 +325,9 @@ impl<'a> Found<'a> {
 
     fn to_duration_ns(&self) -> Result<i64, Problem> {
         match &self.node.value {
-            NodeValue::Text(text) => parse_duration(text)
-                .map_err(|reason| self.refuse(&reason).hint("durations have a unit: \"300ms\", \"2s\", \"1h30m\"")),
+            NodeValue::Text(text) => parse_duration(text).map_err(|reason| {
+                self.refuse(&reason).hint("durations have a unit: \"300ms\", \"2s\", \"1h30m\"")
+            }),
             other => self.number(other, "time.Duration"),
         }
     }
@@ -330,7 +349,9 @@ impl<'a> Found<'a> {
             NodeValue::Number(number, _) => Ok(number.to_f64()),
             NodeValue::Text(text) if text.is_empty() => Ok(0.0),
             NodeValue::Text(text) => text.parse().map_err(|_| {
-                self.refuse(&format!("cannot parse value as 'float64': strconv.ParseFloat: invalid syntax: {text:?}"))
+                self.refuse(&format!(
+                    "cannot parse value as 'float64': strconv.ParseFloat: invalid syntax: {text:?}"
+                ))
             }),
             other => Err(self.refuse(&unconvertible("float64", other))),
         }

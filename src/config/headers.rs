@@ -9,7 +9,8 @@ pub fn canonical(name: &str) -> String {
     }
     let mut is_first = true;
     let convert = |letter: char| {
-        let converted = if is_first { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
+        let converted =
+            if is_first { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
         is_first = letter == '-';
         converted
     };
@@ -22,9 +23,14 @@ mod tests {
 
     #[test]
     fn names_are_written_as_go_writes_them() {
-        for (name, expected) in
-            [("x-aB", "X-Ab"), ("*", "*"), ("bad header", "bad header"), ("x_y", "X_y"), ("", ""), ("é-a", "é-a")]
-        {
+        for (name, expected) in [
+            ("x-aB", "X-Ab"),
+            ("*", "*"),
+            ("bad header", "bad header"),
+            ("x_y", "X_y"),
+            ("", ""),
+            ("é-a", "é-a"),
+        ] {
             assert_eq!(canonical(name), expected);
         }
     }

@@ -42,7 +42,8 @@ pub enum HostName {
 }
 
 static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(https?://)?([a-zA-Z0-9._\-]+)(:[0-9]{2,6})?/?").expect("the pattern is a constant that compiles")
+    Regex::new(r"(https?://)?([a-zA-Z0-9._\-]+)(:[0-9]{2,6})?/?")
+        .expect("the pattern is a constant that compiles")
 });
 
 // === impl Host ===
@@ -101,7 +102,11 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
     if let Some(literal) = authority.strip_prefix('[') {
         let (_, after) = literal.split_once(']')?;
         let name = authority.get(..authority.len() - after.len())?;
-        return if after.is_empty() { Some((name, "")) } else { Some((name, after.strip_prefix(':')?)) };
+        return if after.is_empty() {
+            Some((name, ""))
+        } else {
+            Some((name, after.strip_prefix(':')?))
+        };
     }
     Some(authority.split_once(':').unwrap_or((authority, "")))
 }
@@ -171,7 +176,9 @@ mod tests {
 
     #[test]
     fn an_untouched_host_keeps_path_and_user() {
-        let address = Host::untouched("http://us%20er:pw@127.0.0.1:81/echo/base").address.expect("an address");
+        let address = Host::untouched("http://us%20er:pw@127.0.0.1:81/echo/base")
+            .address
+            .expect("an address");
         assert_eq!(address.authority, "127.0.0.1:81");
         assert_eq!(address.name, HostName::Ip([127, 0, 0, 1].into()));
         assert_eq!((address.port, address.path_prefix.as_str()), (81, "/echo/base"));
@@ -180,7 +187,8 @@ mod tests {
 
     #[test]
     fn ports_follow_the_scheme() {
-        let port = |url| Host::untouched(url).address.map(|address| (address.port, address.authority));
+        let port =
+            |url| Host::untouched(url).address.map(|address| (address.port, address.authority));
         assert_eq!(port("http://a"), Some((80, "a".to_owned())));
         assert_eq!(port("HTTPS://a:"), Some((443, "a".to_owned())));
         assert_eq!(port("https://[::1]:8443/"), Some((8443, "[::1]:8443".to_owned())));
@@ -189,7 +197,16 @@ mod tests {
 
     #[test]
     fn without_a_scheme_of_http_no_request_can_be_made() {
-        for url in ["127.0.0.1:80", "localhost", "amqp://user:pw@host/vhost", "//a", "http://", "http://a b", "http://a%zz", "http://[::1"] {
+        for url in [
+            "127.0.0.1:80",
+            "localhost",
+            "amqp://user:pw@host/vhost",
+            "//a",
+            "http://",
+            "http://a b",
+            "http://a%zz",
+            "http://[::1",
+        ] {
             let host = Host::untouched(url);
             assert_eq!((host.url.as_str(), host.address), (url, None));
         }

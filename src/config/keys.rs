@@ -63,7 +63,9 @@ pub fn unknown(key: &str, known: &[&str], place: Place) -> Option<Problem> {
 
 fn guess<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let renamed = FORMER.iter().filter(|(former, _)| *former == key);
-    if let Some(name) = renamed.filter_map(|(_, name)| known.iter().find(|known| *known == name)).next() {
+    if let Some(name) =
+        renamed.filter_map(|(_, name)| known.iter().find(|known| *known == name)).next()
+    {
         return Some(name);
     }
     // One slip for short keys, up to a third of the letters for long ones.
@@ -74,7 +76,8 @@ fn guess<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// How many letters must be added, removed, changed or swapped with their neighbour (optimal string alignment).
 fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().take(64).collect(), to.chars().take(64).collect());
+    let (from, to): (Vec<char>, Vec<char>) =
+        (from.chars().take(64).collect(), to.chars().take(64).collect());
     let mut before_last = Vec::new();
     let mut last: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.iter().enumerate() {
@@ -101,7 +104,10 @@ pub fn duplicates(node: &Node, place: &Place, problems: &mut Vec<Problem>) {
             sorted.sort_by(|a, b| a.key.cmp(&b.key));
             for pair in sorted.windows(2).filter(|pair| pair[0].key == pair[1].key) {
                 let at = place.key(&pair[0].key).at(pair[0].line, pair[0].column);
-                let what = format!("key {:?} is written twice; the one of line {} counts", pair[0].key, pair[1].line);
+                let what = format!(
+                    "key {:?} is written twice; the one of line {} counts",
+                    pair[0].key, pair[1].line
+                );
                 problems.push(Problem::warn(at, what));
             }
             for entry in entries {
@@ -127,12 +133,19 @@ mod tests {
 
     #[test]
     fn slips_are_recognised() {
-        let known = ["endpoint", "method", "backend", "timeout", "output_encoding", "input_headers", "sd"];
+        let known =
+            ["endpoint", "method", "backend", "timeout", "output_encoding", "input_headers", "sd"];
         assert_eq!(hint("endpiont", &known).as_deref(), Some("did you mean \"endpoint\"?"));
         assert_eq!(hint("Metod", &known).as_deref(), Some("did you mean \"method\"?"));
-        assert_eq!(hint("headers_to_pass", &known).as_deref(), Some("did you mean \"input_headers\"?"));
+        assert_eq!(
+            hint("headers_to_pass", &known).as_deref(),
+            Some("did you mean \"input_headers\"?")
+        );
         assert_eq!(hint("encoding", &known).as_deref(), Some("did you mean \"output_encoding\"?"));
-        assert_eq!(hint("url_pattern", &known).as_deref(), Some("\"url_pattern\" belongs to a backend"));
+        assert_eq!(
+            hint("url_pattern", &known).as_deref(),
+            Some("\"url_pattern\" belongs to a backend")
+        );
         assert_eq!(hint("owner", &known), None);
     }
 

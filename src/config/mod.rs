@@ -56,7 +56,10 @@ pub fn parse(file: &str, bytes: &[u8], env: &[(String, String)]) -> Result<Loade
     let place = Place { file: file.clone(), ..Place::default() };
     let report = Report::default();
     if variable(env, "FC_ENABLE").is_some_and(|value| !value.is_empty()) {
-        let problem = Problem::lenient(place.clone(), "FC_ENABLE is set, but flexible configuration is not built yet");
+        let problem = Problem::lenient(
+            place.clone(),
+            "FC_ENABLE is set, but flexible configuration is not built yet",
+        );
         report.push(problem.hint("render the template first and start with the result"));
     }
     let mut root = match source::read(&file, bytes) {
@@ -85,7 +88,11 @@ fn variable<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
     env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-fn finish(service: Option<Service>, mut problems: Vec<Problem>, is_lenient: bool) -> Result<Loaded, Vec<Problem>> {
+fn finish(
+    service: Option<Service>,
+    mut problems: Vec<Problem>,
+    is_lenient: bool,
+) -> Result<Loaded, Vec<Problem>> {
     problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
     match service {
         Some(service) if !problems.iter().any(|problem| problem.is_fatal(is_lenient)) => {

@@ -10,9 +10,11 @@ static STRICT: LazyLock<Regex> = LazyLock::new(|| pattern(r"/\{([a-zA-Z\-_0-9]+)
 /// `{name}` anywhere: `disable_rest`, and every backend's path.
 static ANYWHERE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{([0-9A-Za-z_\-.:/]+)\}"));
 /// What earlier answers and tokens offer: `resp0_id`, `JWT.sub`.
-static OFFERED_LATER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(resp[0-9]+_.+)?(JWT\.([0-9A-Za-z_\-.:/]+))?$"));
+static OFFERED_LATER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(resp[0-9]+_.+)?(JWT\.([0-9A-Za-z_\-.:/]+))?$"));
 /// Paths that the gateway keeps for itself, and wildcards inside a path.
-static RESERVED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[^/]|\*.|/__(debug|echo|health)(/.*)?$"));
+static RESERVED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^[^/]|\*.|/__(debug|echo|health)(/.*)?$"));
 
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is a constant that compiles")
@@ -69,7 +71,8 @@ pub fn router_path(path: &str, offered: &[String]) -> String {
 /// mistakes are found by name and few by number (spec 2.2).
 pub fn check<'a>(offered: &[String], used: &'a [String]) -> Result<(), Mismatch<'a>> {
     let is_needed = |name: &&String| !OFFERED_LATER.is_match(name);
-    let counted = used.split_last().map_or(0, |(_, counted)| counted.iter().filter(is_needed).count());
+    let counted =
+        used.split_last().map_or(0, |(_, counted)| counted.iter().filter(is_needed).count());
     if counted > unique(offered).len() {
         return Err(Mismatch::TooMany);
     }

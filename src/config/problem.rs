@@ -48,7 +48,8 @@ impl Place {
     /// The place of a member whose own line is not known: `a` and `b` give `a.b`.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        let path = if self.path.is_empty() { key.into() } else { format!("{}.{key}", self.path).into() };
+        let path =
+            if self.path.is_empty() { key.into() } else { format!("{}.{key}", self.path).into() };
         Self { path, ..self.clone() }
     }
 
@@ -137,7 +138,10 @@ mod tests {
 
     #[test]
     fn a_problem_names_place_fact_and_way_out() {
-        let place = Place { endpoint: Some("GET /users/{id}".into()), ..Place::of_file("krakend.json").at(41, 19) };
+        let place = Place {
+            endpoint: Some("GET /users/{id}".into()),
+            ..Place::of_file("krakend.json").at(41, 19)
+        };
         let place = place.key("endpoints").index(3).key("backend").index(0).key("url_pattern");
         let problem = Problem::refuse(place, "\"/v1/{user}\" uses {user}").hint("it offers {id}");
         assert_eq!(

@@ -1,8 +1,8 @@
 //! `Service`: the configuration file as the user wrote it, typed and normalised (specification, sections 1.1 to 1.5).
 
 use super::extra::ExtraConfig;
-use super::problem::Place;
 use super::host::Host;
+use super::problem::Place;
 use super::values::Millis;
 
 /// The root object. Everything that is inherited (host, timeout, cache_ttl, encodings, methods) has been filled in.

@@ -38,7 +38,10 @@ pub const TLS: &[Member] = &[
     Member("cipher_suites", Shape::IntList),
     Member("enable_mtls", Shape::Bool),
     Member("disable_system_ca_pool", Shape::Bool),
-    Member("keys", Shape::Objects(&[Member("public_key", Shape::Text), Member("private_key", Shape::Text)])),
+    Member(
+        "keys",
+        Shape::Objects(&[Member("public_key", Shape::Text), Member("private_key", Shape::Text)]),
+    ),
 ];
 
 pub const CLIENT_TLS: &[Member] = &[
@@ -49,7 +52,10 @@ pub const CLIENT_TLS: &[Member] = &[
     Member("max_version", Shape::Text),
     Member("curve_preferences", Shape::IntList),
     Member("cipher_suites", Shape::IntList),
-    Member("client_certs", Shape::Objects(&[Member("certificate", Shape::Text), Member("private_key", Shape::Text)])),
+    Member(
+        "client_certs",
+        Shape::Objects(&[Member("certificate", Shape::Text), Member("private_key", Shape::Text)]),
+    ),
 ];
 
 /// The members that are there, under their exact names and with the types of the table.
@@ -74,19 +80,28 @@ fn value(fields: &mut Fields<'_>, key: &'static str, shape: &Shape) -> Value {
         Shape::Duration => fields.duration(key).to_string().into(),
         Shape::TextList => fields.texts(key).into(),
         Shape::IntList => fields.integers(key).into(),
-        Shape::TextMap => Value::Object(fields.text_map(key).into_iter().map(|(k, v)| (k, v.into())).collect()),
+        Shape::TextMap => {
+            Value::Object(fields.text_map(key).into_iter().map(|(k, v)| (k, v.into())).collect())
+        }
         Shape::ExtraConfig => blocks(&fields.extra_config()),
-        Shape::Object(members) => fields.object(key).map_or(Value::Null, |inner| read(inner, members).into()),
-        Shape::Objects(members) => fields.objects(key).into_iter().map(|inner| Value::from(read(inner, members))).collect(),
+        Shape::Object(members) => {
+            fields.object(key).map_or(Value::Null, |inner| read(inner, members).into())
+        }
+        Shape::Objects(members) => {
+            fields.objects(key).into_iter().map(|inner| Value::from(read(inner, members))).collect()
+        }
     }
 }
 
 fn blocks(extra: &ExtraConfig) -> Value {
-    Value::Object(extra.iter().map(|(name, block)| (name.to_owned(), block.value.clone())).collect())
+    Value::Object(
+        extra.iter().map(|(name, block)| (name.to_owned(), block.value.clone())).collect(),
+    )
 }
 
 /// The duration that [`Shape::Duration`] kept.
 pub fn duration(value: Option<&Value>) -> Millis {
-    let ns = value.and_then(Value::as_str).and_then(|text| super::values::parse_duration(text).ok());
+    let ns =
+        value.and_then(Value::as_str).and_then(|text| super::values::parse_duration(text).ok());
     Millis::from_ns(ns.and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0))
 }

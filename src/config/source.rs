@@ -39,10 +39,29 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Node, SyntaxError> {
         other => Err(SyntaxError {
             line: root.line,
             column: root.column,
-            what: format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", other.json_name()),
-            hint: Some("a configuration is one object: {\"version\": 3, …}".to_owned()),
+            what: not_an_object(&other, ending),
+            hint: Some(
+                "a configuration is one object with \"version\" and \"endpoints\"".to_owned(),
+            ),
         }),
     }
+}
+
+/// What Go's readers say of another root than an object.
+fn not_an_object(root: &NodeValue, ending: &str) -> String {
+    const WANTED: &str = "map[string]interface {}";
+    if !matches!(ending, "yml" | "yaml") {
+        return format!(
+            "json: cannot unmarshal {} into Go value of type {WANTED}",
+            root.json_name()
+        );
+    }
+    let got = match root {
+        NodeValue::List(_) => "!!seq".to_owned(),
+        NodeValue::Text(text) => format!("!!str `{text}`"),
+        other => format!("a {}", other.json_name()),
+    };
+    format!("yaml: unmarshal errors: cannot unmarshal {got} into {WANTED}")
 }
 
 // === impl SyntaxError ===

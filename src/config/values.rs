@@ -112,19 +112,27 @@ fn sum_of_units(text: &str, unsigned: &str) -> Result<u64, String> {
         return Err(invalid_duration(text));
     }
     while !rest.is_empty() {
-        let number_len = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+        let number_len =
+            rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
         let (number, after) = rest.split_at(number_len);
         if number.is_empty() || number == "." || number.matches('.').count() > 1 {
             return Err(invalid_duration(text));
         }
-        let unit_len = after.bytes().take_while(|byte| !byte.is_ascii_digit() && *byte != b'.').count();
+        let unit_len =
+            after.bytes().take_while(|byte| !byte.is_ascii_digit() && *byte != b'.').count();
         // A digit or a dot ends the unit, so the cut is never inside a character.
         let (unit, next) = after.split_at(unit_len);
         let Some(unit_ns) = unit_ns(unit) else {
-            let what = if unit.is_empty() { "missing unit".to_owned() } else { format!("unknown unit {unit:?}") };
+            let what = if unit.is_empty() {
+                "missing unit".to_owned()
+            } else {
+                format!("unknown unit {unit:?}")
+            };
             return Err(format!("time: {what} in duration {text:?}"));
         };
-        total = scale(number, unit_ns).and_then(|ns| total.checked_add(ns)).ok_or_else(|| invalid_duration(text))?;
+        total = scale(number, unit_ns)
+            .and_then(|ns| total.checked_add(ns))
+            .ok_or_else(|| invalid_duration(text))?;
         rest = next;
     }
     Ok(total)
@@ -152,7 +160,8 @@ fn scale(number: &str, unit_ns: u64) -> Option<u64> {
     let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };
     let fraction = fraction.get(..fraction.len().min(18))?;
     let parts = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().ok()? };
-    let fraction_ns = parts * u128::from(unit_ns) / 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let fraction_ns =
+        parts * u128::from(unit_ns) / 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     whole.checked_mul(unit_ns)?.checked_add(u64::try_from(fraction_ns).ok()?)
 }
 
@@ -160,18 +169,25 @@ fn scale(number: &str, unit_ns: u64) -> Option<u64> {
 pub fn parse_int(text: &str) -> Result<i64, &'static str> {
     let (is_negative, unsigned) = split_sign(text);
     let lower = unsigned.to_ascii_lowercase();
-    let prefixed = [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)].into_iter().find_map(|(prefix, radix)| {
-        lower.strip_prefix(prefix).filter(|digits| !digits.is_empty()).map(|digits| (radix, digits))
-    });
+    let prefixed =
+        [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)].into_iter().find_map(|(prefix, radix)| {
+            lower
+                .strip_prefix(prefix)
+                .filter(|digits| !digits.is_empty())
+                .map(|digits| (radix, digits))
+        });
     let (radix, digits) = prefixed.unwrap_or((10, &lower));
     // Underscores may follow a prefix, but not begin a decimal number or end any.
-    let is_separated = !digits.ends_with('_') && !digits.contains("__") && (radix != 10 || !digits.starts_with('_'));
+    let is_separated = !digits.ends_with('_')
+        && !digits.contains("__")
+        && (radix != 10 || !digits.starts_with('_'));
     let digits = digits.replace('_', "");
     if !is_separated || digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
         return Err("invalid syntax");
     }
     let magnitude = i128::from_str_radix(&digits, radix).map_err(|_| "value out of range")?;
-    i64::try_from(if is_negative { -magnitude } else { magnitude }).map_err(|_| "value out of range")
+    i64::try_from(if is_negative { -magnitude } else { magnitude })
+        .map_err(|_| "value out of range")
 }
 
 /// Go's `strconv.ParseBool`.

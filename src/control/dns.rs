@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
+    ResolverOpts,
 };
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::Query;
@@ -106,7 +108,9 @@ impl Default for DnsSettings {
 }
 
 fn bad_server(text: &str) -> io::Error {
-    let message = format!("{SERVER_VARIABLE} is {text:?}, but must be an address and a port like 10.0.0.2:53");
+    let message = format!(
+        "{SERVER_VARIABLE} is {text:?}, but must be an address and a port like 10.0.0.2:53"
+    );
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
@@ -128,7 +132,8 @@ impl Dns {
         if let Some(found) = sources.in_hosts(&name) {
             return Ok(found);
         }
-        let lookup = sources.resolver.lookup_ip(name).await.map_err(|error| to_lookup_error(&error))?;
+        let lookup =
+            sources.resolver.lookup_ip(name).await.map_err(|error| to_lookup_error(&error))?;
         let ips: Vec<IpAddr> = lookup.iter().collect();
         if ips.is_empty() {
             return Err(LookupError::NoSuchHost);
@@ -140,7 +145,10 @@ impl Dns {
     pub async fn services(&self, service: &str) -> Result<Vec<Srv>, LookupError> {
         let name = parse_name(service)?;
         let resolver = &self.sources().resolver;
-        let lookup = resolver.lookup(name, RecordType::SRV).await.map_err(|error| to_lookup_error(&error))?;
+        let lookup = resolver
+            .lookup(name, RecordType::SRV)
+            .await
+            .map_err(|error| to_lookup_error(&error))?;
         let records = lookup.answers().iter().filter_map(|record| match &record.data {
             RData::SRV(srv) => Some(Srv {
                 priority: srv.priority,
@@ -158,7 +166,8 @@ impl Dns {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.checked_at.elapsed() >= FILES_CHECK_INTERVAL {
             current.checked_at = Instant::now();
-            let changed = [changed_at(&self.settings.resolv_conf), changed_at(&self.settings.hosts)];
+            let changed =
+                [changed_at(&self.settings.resolv_conf), changed_at(&self.settings.hosts)];
             if changed != current.changed
                 && let Ok(sources) = Sources::read(&self.settings)
             {
@@ -192,7 +201,9 @@ fn to_lookup_error(error: &NetError) -> LookupError {
 impl Sources {
     fn read(settings: &DnsSettings) -> Result<Self, NetError> {
         let (config, mut options) = match settings.server {
-            Some(server) => (ResolverConfig::from_name_servers(vec![at(server)]), ResolverOpts::default()),
+            Some(server) => {
+                (ResolverConfig::from_name_servers(vec![at(server)]), ResolverOpts::default())
+            }
             None => fs::read(&settings.resolv_conf)
                 .map_err(NetError::from)
                 .and_then(parse_resolv_conf)
@@ -206,7 +217,8 @@ impl Sources {
         options.timeout = settings.timeout.unwrap_or(options.timeout);
         options.attempts = settings.attempts.unwrap_or(options.attempts);
         let provider = TokioRuntimeProvider::default();
-        let resolver = TokioResolver::builder_with_config(config, provider).with_options(options).build()?;
+        let resolver =
+            TokioResolver::builder_with_config(config, provider).with_options(options).build()?;
 
         let mut hosts = Hosts::default();
         if let Ok(file) = fs::File::open(&settings.hosts) {
@@ -218,7 +230,7 @@ impl Sources {
     fn in_hosts(&self, name: &Name) -> Option<Found> {
         let of_type = |kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind));
         let both = [of_type(RecordType::A), of_type(RecordType::AAAA)];
-        let records = both.iter().flatten().flat_map(|lookup| lookup.answers());
+        let records = both.iter().flatten().flat_map(Lookup::answers);
         let ips: Vec<IpAddr> = records.filter_map(|record| record.data.ip_addr()).collect();
         (!ips.is_empty()).then_some(Found { ips, ttl: HOSTS_TTL })
     }
@@ -240,5 +252,4 @@ fn without_resolv_conf() -> (ResolverConfig, ResolverOpts) {
 }
 
 #[cfg(test)]
-#[path = "dns/tests.rs"]
 mod tests;

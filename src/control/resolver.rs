@@ -122,7 +122,9 @@ impl Limits {
     fn stale_after(&self, error: LookupError) -> Duration {
         match error {
             LookupError::NoSuchHost => self.stale_denied,
-            LookupError::Timeout | LookupError::Failed | LookupError::Overloaded => self.stale_failing,
+            LookupError::Timeout | LookupError::Failed | LookupError::Overloaded => {
+                self.stale_failing
+            }
         }
     }
 
@@ -170,7 +172,8 @@ impl Resolver {
         }
         let now = Instant::now();
         let entry = self.names.entry(name.clone()).or_insert_with(|| Entry::new(now));
-        let is_renewable = entry.failures == 0 && now < entry.fresh_until + self.limits.stale_renewing;
+        let is_renewable =
+            entry.failures == 0 && now < entry.fresh_until + self.limits.stale_renewing;
         match (&entry.addresses, entry.failed) {
             // Listed since the core looked, or still good enough.
             (Some(addresses), _) if entry.listed.is_some() || is_renewable => {
@@ -194,7 +197,8 @@ impl Resolver {
         if std::mem::replace(&mut entry.is_running, true) {
             return;
         }
-        let (dns, slots, host) = (Arc::clone(&self.dns), Arc::clone(&self.slots), Box::<str>::from(name));
+        let (dns, slots, host) =
+            (Arc::clone(&self.dns), Arc::clone(&self.slots), Box::<str>::from(name));
         let lookup = self.running.spawn(async move {
             let _slot = slots.acquire().await;
             dns.addresses(&host).await
@@ -213,7 +217,9 @@ impl Resolver {
         let now = Instant::now();
         let addresses = result.and_then(|found| {
             let ttl = found.ttl.clamp(self.limits.ttl_min, self.limits.ttl_max);
-            Addresses::new(found.ips).map(|addresses| (addresses, ttl)).ok_or(LookupError::NoSuchHost)
+            Addresses::new(found.ips)
+                .map(|addresses| (addresses, ttl))
+                .ok_or(LookupError::NoSuchHost)
         });
         self.has_changed |= match addresses {
             Ok((addresses, ttl)) => entry.succeed(addresses, now + ttl),
@@ -342,5 +348,4 @@ async fn sleep_until_some(at: Option<Instant>) {
 }
 
 #[cfg(test)]
-#[path = "resolver/tests.rs"]
 mod tests;

@@ -108,7 +108,9 @@ impl SrvLookup {
             Err(error) if !self.has_failed => {
                 self.has_failed = true;
                 let service = &self.settings.service;
-                env.log.warning(format_args!("[SERVICE: DNS] lookup of the service {service}: {error}"));
+                env.log.warning(format_args!(
+                    "[SERVICE: DNS] lookup of the service {service}: {error}"
+                ));
             }
             Err(_) => {}
         }
@@ -119,7 +121,11 @@ impl SrvLookup {
 fn hosts(mut records: Vec<Srv>, scheme: &str) -> Vec<ServiceHost> {
     records.sort_by(|a, b| {
         let weight = b.weight.cmp(&a.weight);
-        a.priority.cmp(&b.priority).then(weight).then_with(|| a.target.cmp(&b.target)).then(a.port.cmp(&b.port))
+        a.priority
+            .cmp(&b.priority)
+            .then(weight)
+            .then_with(|| a.target.cmp(&b.target))
+            .then(a.port.cmp(&b.port))
     });
     let first = records.first().map(|record| record.priority);
     records.retain(|record| Some(record.priority) == first);
@@ -178,5 +184,4 @@ fn shuffle<T>(list: &mut [T]) {
 }
 
 #[cfg(test)]
-#[path = "srv/tests.rs"]
 mod tests;

@@ -18,9 +18,13 @@ const SHOWN_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Always well: whoever answers is alive.
 pub fn health() -> Reply {
     // As Go prints a moment: the last part is its reading of the monotonic clock.
-    let now = chrono::DateTime::<chrono::Utc>::from(clock::wall()).format("%Y-%m-%d %H:%M:%S%.9f +0000 UTC");
+    let now = chrono::DateTime::<chrono::Utc>::from(clock::wall())
+        .format("%Y-%m-%d %H:%M:%S%.9f +0000 UTC");
     let since_start = clock::monotonic_ns() as f64 / 1e9;
-    json_reply(format!(r#"{{"agents":{{}},"now":"{now} m=+{since_start:.9}","status":"ok"}}"#).into_bytes())
+    json_reply(
+        format!(r#"{{"agents":{{}},"now":"{now} m=+{since_start:.9}","status":"ok"}}"#)
+            .into_bytes(),
+    )
 }
 
 fn json_reply(bytes: Vec<u8>) -> Reply {
@@ -43,7 +47,7 @@ pub async fn echo(request: &Request<'_>, path: &[u8]) -> Reply {
     let head = request.head;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut out = Vec::with_capacity(1024);
-    let mut member = |name: &str, first: bool, out: &mut Vec<u8>| {
+    let member = |name: &str, first: bool, out: &mut Vec<u8>| {
         out.extend_from_slice(if first { b"{" } else { b"," });
         json::write_string(name, out);
         out.push(b':');
@@ -51,7 +55,14 @@ pub async fn echo(request: &Request<'_>, path: &[u8]) -> Reply {
     member("req_uri", true, &mut out);
     json::write_string(&text(head.target()), &mut out);
     member("req_uri_details", false, &mut out);
-    let details = [("user", String::new()), ("host", text(head.host())), ("path", text(path)), ("query", text(head.query()))];
+    let mut shown_query = Vec::new();
+    query::forward(head.query(), &query::Allowed::All, None, &mut shown_query);
+    let details = [
+        ("user", String::new()),
+        ("host", text(head.host())),
+        ("path", text(path)),
+        ("query", text(&shown_query)),
+    ];
     for (place, (name, value)) in details.iter().enumerate() {
         member(name, place == 0, &mut out);
         json::write_string(value, &mut out);
@@ -60,7 +71,10 @@ pub async fn echo(request: &Request<'_>, path: &[u8]) -> Reply {
     member("req_method", false, &mut out);
     json::write_string(&text(head.method_name()), &mut out);
     member("req_querystring", false, &mut out);
-    write_lists(query::pairs(head.query()).map(|(name, value)| (text(&name), text(&value))), &mut out);
+    write_lists(
+        query::pairs(head.query()).map(|(name, value)| (text(&name), text(&value))),
+        &mut out,
+    );
     member("req_body", false, &mut out);
     json::write_string(&text(&body), &mut out);
     member("req_headers", false, &mut out);
@@ -91,7 +105,8 @@ pub async fn debug(request: &Request<'_>, path: &[u8], params: &RouteParams, log
 
 /// `{"name":["value", …], …}` with names in order of their bytes.
 fn write_lists(pairs: impl Iterator<Item = (String, String)>, out: &mut Vec<u8>) {
-    let mut lists: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    let mut lists: std::collections::BTreeMap<String, Vec<String>> =
+        std::collections::BTreeMap::new();
     for (name, value) in pairs {
         lists.entry(name).or_default().push(value);
     }
@@ -162,7 +177,8 @@ mod tests {
     #[test]
     fn repeated_names_become_one_list() {
         let mut out = Vec::new();
-        let pairs = [("b", "1"), ("a", "2"), ("b", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let pairs = [("b", "1"), ("a", "2"), ("b", "3")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         write_lists(pairs.into_iter(), &mut out);
         assert_eq!(out, br#"{"a":["2"],"b":["1","3"]}"#);
     }

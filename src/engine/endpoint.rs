@@ -22,16 +22,32 @@ pub const KEPT_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Gateway {
     /// Answers a request to an endpoint.
-    pub(super) async fn run(&self, id: EndpointId, request: &Request<'_>, path: &[u8], params: &RouteParams) -> Reply {
+    pub(super) async fn run(
+        &self,
+        id: EndpointId,
+        request: &Request<'_>,
+        path: &[u8],
+        params: &RouteParams,
+    ) -> Reply {
         let endpoint = self.plan.endpoint(id);
         if let Some(status) = endpoint.sealed {
             return Reply::empty(status);
         }
-        let body = request.body.map_or(CallBody::Empty, |incoming| CallBody::Stream(incoming.clone()));
+        let body =
+            request.body.map_or(CallBody::Empty, |incoming| CallBody::Stream(incoming.clone()));
         let peer_ip = request.peer.address.ip().to_canonical();
-        let client = self.plan.router.client_ip.client_ip(peer_ip, |name| request.head.headers_named(name));
+        let client =
+            self.plan.router.client_ip.client_ip(peer_ip, |name| request.head.headers_named(name));
         let deadline = clock::now().plus_ms(endpoint.timeout_ms);
-        let mut exchange = Exchange { head: request.head, peer: request.peer, path, params, body, client, deadline };
+        let mut exchange = Exchange {
+            head: request.head,
+            peer: request.peer,
+            path,
+            params,
+            body,
+            client,
+            deadline,
+        };
         let stages = &self.endpoints[id.index()].around;
         if stages.is_empty() {
             return self.answer(id, endpoint, &mut exchange).await;
@@ -64,7 +80,12 @@ impl Gateway {
         reply
     }
 
-    async fn answer(&self, id: EndpointId, endpoint: &EndpointPlan, exchange: &mut Exchange<'_>) -> Reply {
+    async fn answer(
+        &self,
+        id: EndpointId,
+        endpoint: &EndpointPlan,
+        exchange: &mut Exchange<'_>,
+    ) -> Reply {
         exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
         if let Err(failure) = keep_body(endpoint, exchange).await {
             return self.render(endpoint, exchange, failure.into());
@@ -74,8 +95,13 @@ impl Gateway {
             self.cast_shadow(id, exchange);
         }
         let headers = headers::forwarded(exchange, &endpoint.headers);
-        let context =
-            Context { exchange, headers: &headers, body: &exchange.body, extra_params: &[], deadline: exchange.deadline };
+        let context = Context {
+            exchange,
+            headers: &headers,
+            body: &exchange.body,
+            extra_params: &[],
+            deadline: exchange.deadline,
+        };
         let mut outcome = self.run_pipe(&endpoint.pipe, context).await;
         if let Some(statics) = &endpoint.static_data {
             add_static(statics, &mut outcome);
@@ -121,10 +147,13 @@ impl Gateway {
         let client = self.plan.router.client_ip.client_ip(peer_ip, |name| head.headers_named(name));
         let exchange = Exchange { head, peer, path, params, body: body.clone(), client, deadline };
         let headers = headers::forwarded(&exchange, &endpoint.headers);
-        let context = Context { exchange: &exchange, headers: &headers, body, extra_params: &[], deadline };
+        let context =
+            Context { exchange: &exchange, headers: &headers, body, extra_params: &[], deadline };
         let outcome = self.run_pipe(&shadows.pipe, context).await;
         // An answer that would pass through is read to its end, so that its connection can be used again.
-        if let Some(Answer { body: Some(crate::wire::Body::Upstream(mut response)), .. }) = outcome.answer {
+        if let Some(Answer { body: Some(crate::wire::Body::Upstream(mut response)), .. }) =
+            outcome.answer
+        {
             let mut dropped = Vec::with_capacity(4096);
             while matches!(response.read_into(&mut dropped).await, Ok(true)) {
                 dropped.clear();
@@ -160,12 +189,19 @@ async fn keep_body(endpoint: &EndpointPlan, exchange: &mut Exchange<'_>) -> Resu
 }
 
 /// Reads a request's body whole, before the deadline.
-pub(super) async fn collect_body(incoming: &Incoming, deadline: Tick) -> Result<Rc<Vec<u8>>, Failure> {
+pub(super) async fn collect_body(
+    incoming: &Incoming,
+    deadline: Tick,
+) -> Result<Rc<Vec<u8>>, Failure> {
     let left_ms = deadline.since_ms(clock::now());
     match task::within_ms(left_ms, incoming.collect(KEPT_BODY_BYTES_MAX)).await {
         Some(Ok(bytes)) => Ok(Rc::new(bytes)),
-        Some(Err(CollectError::TooLarge)) => Err(Failure::new(Cause::BodyTooLarge, "the request's body is too large")),
-        Some(Err(CollectError::Read(_))) => Err(Failure::new(Cause::ClientGone, "the client's body broke off")),
+        Some(Err(CollectError::TooLarge)) => {
+            Err(Failure::new(Cause::BodyTooLarge, "the request's body is too large"))
+        }
+        Some(Err(CollectError::Read(_))) => {
+            Err(Failure::new(Cause::ClientGone, "the client's body broke off"))
+        }
         None => Err(Failure::new(Cause::Deadline, "context deadline exceeded")),
     }
 }
@@ -189,7 +225,9 @@ impl EndpointPlan {
     /// Several calls, or a call that may be repeated, need the body in memory.
     fn needs_whole_body(&self) -> bool {
         match &self.pipe {
-            Pipe::Single(backend) => self.shadows.is_some() || backend.concurrent > 1 || !backend.stages.is_empty(),
+            Pipe::Single(backend) => {
+                self.shadows.is_some() || backend.concurrent > 1 || !backend.stages.is_empty()
+            }
             Pipe::Parallel { .. } | Pipe::Sequential { .. } => true,
             Pipe::Unbuilt(_) => false,
         }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::Gateway;
-use super::url::Url;
 use crate::json::{Document, Value};
 use crate::message::head::Framing;
 use crate::message::hop_by_hop;
@@ -15,7 +14,7 @@ use crate::plan::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
 use crate::plan::template::Values;
 use crate::stage::{Answer, Call, CallBody, Cause, Exchange, Failure, Header, Outcome, Step};
 use crate::upstream::pool::Attempt;
-use crate::upstream::{Pool, UpstreamError};
+use crate::upstream::{Pool, UpstreamError, Url};
 use crate::wire::gzip::{self, Unpacked};
 use crate::wire::http1::client::{OutgoingBody, Response, Upload};
 use crate::wire::http1::encode;
@@ -40,10 +39,10 @@ pub struct Context<'x> {
     pub deadline: Tick,
 }
 
-/// Where a call goes.
+/// The connections for where a call goes, and the credentials that its configuration brings.
 struct Destination {
     pool: Result<Rc<Pool>, Failure>,
-    url: Url,
+    authority: String,
     authorization: Option<Box<str>>,
 }
 
@@ -81,7 +80,8 @@ impl Gateway {
         let now = clock::now();
         let left_ms = context.deadline.since_ms(now);
         let context = Context { deadline: now.plus_ms(left_ms * 3 / 4), ..context };
-        let calls = (0..backend.concurrent).map(|_| Box::pin(self.call_once(backend, context))).collect();
+        let calls =
+            (0..backend.concurrent).map(|_| Box::pin(self.call_once(backend, context))).collect();
         let mut last = Outcome::default();
         let mut running = super::race::Race::new(calls);
         while let Some((_, outcome)) = running.next().await {
@@ -106,38 +106,51 @@ impl Gateway {
     }
 
     /// Chooses a host and fills the URL and the headers.
-    fn prepare<'x>(&self, backend: &BackendPlan, context: Context<'x>) -> Result<(Call<'x>, Destination), Failure> {
+    fn prepare<'x>(
+        &self,
+        backend: &BackendPlan,
+        context: Context<'x>,
+    ) -> Result<(Call<'x>, Destination), Failure> {
         let mut target = Vec::with_capacity(96);
+        let is_tls;
         let destination = match &backend.hosts {
             Hosts::Fixed(hosts) => {
                 let id = *self.pick(hosts).ok_or_else(no_hosts)?;
                 let host = self.plan.host(id);
                 expand(backend, host, &context, &mut target)?;
-                let pool = self.pool_of(id).map_err(|error| unreachable_host(backend, host, &target, &error));
-                Destination {
-                    pool,
-                    url: Url { is_tls: host.origin.starts_with("https"), authority: host.authority.to_string(), target: Vec::new() },
-                    authorization: host.authorization.clone(),
-                }
+                let pool = self
+                    .pool_of(id)
+                    .map_err(|error| unreachable_host(backend, host, &target, &error));
+                let authority = host.authority.to_string();
+                is_tls = host.origin.starts_with("https");
+                Destination { pool, authority, authorization: host.authorization.clone() }
             }
             Hosts::Discovered(feed) => {
                 let (host, upstream) = self.discovered(*feed).ok_or_else(no_hosts)?;
                 expand(backend, &host, &context, &mut target)?;
-                let pool = self.upstreams.pool(&upstream).map_err(|error| unreachable_host(backend, &host, &target, &error));
-                let url = Url { is_tls: upstream.is_tls, authority: host.authority.to_string(), target: Vec::new() };
-                Destination { pool, url, authorization: None }
+                let pool = self
+                    .upstreams
+                    .pool(&upstream)
+                    .map_err(|error| unreachable_host(backend, &host, &target, &error));
+                is_tls = upstream.is_tls;
+                Destination { pool, authority: host.authority.to_string(), authorization: None }
             }
         };
         let separator = query::separator(&target);
         query::forward(context.exchange.head.query(), &backend.query, separator, &mut target);
         let headers = match &backend.headers {
             None => context.headers.iter().cloned().collect(),
-            Some(listed) => context.headers.iter().filter(|header| is_listed(listed, &header.name)).cloned().collect(),
+            Some(listed) => context
+                .headers
+                .iter()
+                .filter(|header| is_listed(listed, &header.name))
+                .cloned()
+                .collect(),
         };
         let call = Call {
             exchange: context.exchange,
             method: Cow::Owned(backend.method.to_string()),
-            target,
+            url: Url { is_tls, authority: destination.authority.clone(), target },
             headers,
             body: context.body.clone(),
             extra_params: context.extra_params,
@@ -147,7 +160,12 @@ impl Gateway {
     }
 
     /// Runs the stages round the call: in order before it, in reverse after it.
-    async fn perform_staged(&self, backend: &BackendPlan, call: &mut Call<'_>, destination: Destination) -> Outcome {
+    async fn perform_staged(
+        &self,
+        backend: &BackendPlan,
+        call: &mut Call<'_>,
+        destination: Destination,
+    ) -> Outcome {
         let stages = self.stages_of(backend);
         let mut outcome: Option<Outcome> = None;
         let mut ran = 0;
@@ -185,7 +203,12 @@ impl Gateway {
         outcome
     }
 
-    async fn perform(&self, backend: &BackendPlan, call: &Call<'_>, destination: Destination) -> Result<Answer, Failure> {
+    async fn perform(
+        &self,
+        backend: &BackendPlan,
+        call: &Call<'_>,
+        destination: Destination,
+    ) -> Result<Answer, Failure> {
         let fetched = self.send(backend, call, destination).await?;
         if backend.is_raw {
             return Ok(pass_through(fetched));
@@ -194,10 +217,20 @@ impl Gateway {
     }
 
     /// Sends the request and follows redirects as Go's client does (specification, section 2.9).
-    async fn send(&self, backend: &BackendPlan, call: &Call<'_>, destination: Destination) -> Result<Fetched, Failure> {
-        let Destination { pool, mut url, authorization } = destination;
-        url.target.clone_from(&call.target);
-        let mut pool = pool?;
+    async fn send(
+        &self,
+        backend: &BackendPlan,
+        call: &Call<'_>,
+        destination: Destination,
+    ) -> Result<Fetched, Failure> {
+        let Destination { pool, authority, authorization } = destination;
+        let mut url = call.url.clone();
+        // A stage may have sent the call elsewhere.
+        let mut pool = if url.authority == authority {
+            pool?
+        } else {
+            self.pool_to(&url).map_err(|error| exchange_failure(&call.method, &url, error))?
+        };
         let mut method: Cow<'_, str> = Cow::Borrowed(&call.method);
         let mut sends_body = true;
         let mut referer: Option<String> = None;
@@ -237,15 +270,22 @@ impl Gateway {
                 body,
             };
             let sent = pool.exchange(attempt).await;
-            let (mut response, upload) = sent.map_err(|error| exchange_failure(&method, &url, error))?;
-            let Some(location) = redirect_location(&response, sends_body, call, kept_body.is_some()) else {
+            let (mut response, upload) =
+                sent.map_err(|error| exchange_failure(&method, &url, error))?;
+            let Some(location) =
+                redirect_location(&response, sends_body, call, kept_body.is_some())
+            else {
                 let unpack = asked_for_gzip && is_gzip(&response);
                 return Ok(Fetched { response, upload, unpack, url });
             };
             if redirects + 1 >= REDIRECTS_MAX {
-                return Err(Failure::new(Cause::Unreachable, quoted(&method, &url, "stopped after 10 redirects")));
+                return Err(Failure::new(
+                    Cause::Unreachable,
+                    quoted(&method, &url, "stopped after 10 redirects"),
+                ));
             }
-            let next = url.follow(&location).map_err(|error| exchange_failure(&method, &url, error))?;
+            let next =
+                url.follow(&location).map_err(|error| exchange_failure(&method, &url, error))?;
             let status = response.head.status;
             drop_body(&mut response).await;
             if matches!(status, 301..=303) && method != "GET" && method != "HEAD" {
@@ -254,11 +294,14 @@ impl Gateway {
             }
             referer = (!url.is_tls || next.is_tls).then(|| url.text());
             keeps_secrets &= is_same_or_below(next.host_name(), &first_name);
-            let upstream = next.upstream().map_err(|error| exchange_failure(&method, &next, error))?;
-            pool = self.upstreams.pool(&upstream).map_err(|error| exchange_failure(&method, &next, error))?;
+            pool = self.pool_to(&next).map_err(|error| exchange_failure(&method, &next, error))?;
             url = next;
         }
         unreachable!("the loop ends by itself")
+    }
+
+    fn pool_to(&self, url: &Url) -> Result<Rc<Pool>, UpstreamError> {
+        self.upstreams.pool(&url.upstream()?)
     }
 }
 
@@ -266,14 +309,27 @@ fn no_hosts() -> Failure {
     Failure::new(Cause::NoHost, "no hosts available")
 }
 
-fn expand(backend: &BackendPlan, host: &HostPlan, context: &Context<'_>, target: &mut Vec<u8>) -> Result<(), Failure> {
+fn expand(
+    backend: &BackendPlan,
+    host: &HostPlan,
+    context: &Context<'_>,
+    target: &mut Vec<u8>,
+) -> Result<(), Failure> {
     let expanded = backend.template.expand(&host.path_prefix, context, target);
     expanded.map_err(|error| Failure::new(Cause::BadUrl, error.message(&host.origin)))
 }
 
-fn unreachable_host(backend: &BackendPlan, host: &HostPlan, target: &[u8], error: &UpstreamError) -> Failure {
+fn unreachable_host(
+    backend: &BackendPlan,
+    host: &HostPlan,
+    target: &[u8],
+    error: &UpstreamError,
+) -> Failure {
     let target = String::from_utf8_lossy(target);
-    Failure::new(Cause::Unreachable, format!("{} \"{}{target}\": {error}", backend.method_title, host.origin))
+    Failure::new(
+        Cause::Unreachable,
+        format!("{} \"{}{target}\": {error}", backend.method_title, host.origin),
+    )
 }
 
 fn is_listed(listed: &[Box<str>], name: &[u8]) -> bool {
@@ -303,7 +359,9 @@ async fn kept(call: &Call<'_>) -> Result<Option<Rc<Vec<u8>>>, Failure> {
     match &call.body {
         CallBody::Empty => Ok(None),
         CallBody::Bytes(bytes) => Ok(Some(bytes.clone())),
-        CallBody::Stream(incoming) => super::endpoint::collect_body(incoming, call.deadline).await.map(Some),
+        CallBody::Stream(incoming) => {
+            super::endpoint::collect_body(incoming, call.deadline).await.map(Some)
+        }
     }
 }
 
@@ -330,18 +388,26 @@ fn redirect_location(
 /// Credentials follow a redirect to the same name or to one below it.
 fn is_same_or_below(name: &str, first: &str) -> bool {
     let (name, first) = (name.to_ascii_lowercase(), first.to_ascii_lowercase());
-    name == first || (name.len() > first.len() && name.ends_with(&first) && name[..name.len() - first.len()].ends_with('.'))
+    name == first
+        || (name.len() > first.len()
+            && name.ends_with(&first)
+            && name[..name.len() - first.len()].ends_with('.'))
 }
 
 /// Reads a short body that nobody wants, so that its connection can be used again.
 async fn drop_body(response: &mut Response) {
     const DROPPED_BYTES_MAX: usize = 2048;
     let mut dropped = Vec::with_capacity(DROPPED_BYTES_MAX);
-    while dropped.len() < DROPPED_BYTES_MAX && matches!(response.read_into(&mut dropped).await, Ok(true)) {}
+    while dropped.len() < DROPPED_BYTES_MAX
+        && matches!(response.read_into(&mut dropped).await, Ok(true))
+    {}
 }
 
 fn is_gzip(response: &Response) -> bool {
-    response.head.header("content-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"gzip"))
+    response
+        .head
+        .header("content-encoding")
+        .is_some_and(|value| value.eq_ignore_ascii_case(b"gzip"))
 }
 
 /// The head of one request to an upstream.
@@ -382,7 +448,8 @@ impl RequestHead<'_> {
         if let Some(referer) = self.referer.filter(|_| !seen.referer) {
             encode::header(out, b"Referer", referer.as_bytes());
         }
-        let ask = self.ask_for_gzip && !seen.accept_encoding && !seen.range && self.method != "HEAD";
+        let ask =
+            self.ask_for_gzip && !seen.accept_encoding && !seen.range && self.method != "HEAD";
         if ask {
             encode::header(out, b"Accept-Encoding", b"gzip");
         }
@@ -396,7 +463,9 @@ impl RequestHead<'_> {
 
     fn frame(&self, body: &OutgoingBody, out: &mut Vec<u8>) {
         match body {
-            OutgoingBody::Empty if matches!(self.method, "POST" | "PUT" | "PATCH") => encode::content_length(out, 0),
+            OutgoingBody::Empty if matches!(self.method, "POST" | "PUT" | "PATCH") => {
+                encode::content_length(out, 0)
+            }
             OutgoingBody::Empty => {}
             OutgoingBody::Bytes(bytes) => encode::content_length(out, bytes.len() as u64),
             OutgoingBody::Stream { incoming, .. } => match incoming.framing() {
@@ -408,9 +477,13 @@ impl RequestHead<'_> {
 
     fn is_dropped(&self, name: &[u8]) -> bool {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        (self.drops_secrets && (is("authorization") || is("cookie") || is("cookie2") || is("www-authenticate")))
+        (self.drops_secrets
+            && (is("authorization") || is("cookie") || is("cookie2") || is("www-authenticate")))
             || (self.drops_body_headers
-                && (is("content-type") || is("content-encoding") || is("content-language") || is("content-location")))
+                && (is("content-type")
+                    || is("content-encoding")
+                    || is("content-language")
+                    || is("content-location")))
     }
 }
 
@@ -445,7 +518,8 @@ fn pass_through(fetched: Fetched) -> Answer {
     let fields = response.head.headers();
     for (name, value) in fields.iter() {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        let gone = !hop_by_hop::crosses_to_client(fields, name) || (unpack && is("content-encoding"));
+        let gone =
+            !hop_by_hop::crosses_to_client(fields, name) || (unpack && is("content-encoding"));
         // A 304 has no content that could have a type (Go's server drops it as well).
         if !gone && !(response.head.status == 304 && is("content-type")) {
             headers.push(name, value);
@@ -453,7 +527,11 @@ fn pass_through(fetched: Fetched) -> Answer {
     }
     let status = response.head.status;
     let response = Box::new(response);
-    let body = if unpack { Body::Unpacked(Box::new(Unpacked::new(response))) } else { Body::Upstream(response) };
+    let body = if unpack {
+        Body::Unpacked(Box::new(Unpacked::new(response)))
+    } else {
+        Body::Upstream(response)
+    };
     Answer { data: Document::empty(), is_complete: true, status, headers, body: Some(body), upload }
 }
 
@@ -467,20 +545,30 @@ async fn decode(backend: &BackendPlan, mut fetched: Fetched) -> Result<Answer, F
             true => Failure::new(Cause::Deadline, "context deadline exceeded"),
             false => Failure::new(Cause::Undecodable, error.to_string()),
         })?;
-        backend.edit.apply(&mut data).map_err(|error| Failure::new(Cause::Manipulation, error.to_string()))?;
+        backend
+            .edit
+            .apply(&mut data)
+            .map_err(|error| Failure::new(Cause::Manipulation, error.to_string()))?;
         return Ok(Answer::of_data(data, true));
     }
     match &backend.statuses {
         StatusRule::Plain => {
             let pattern = backend.template.internal_pattern();
-            let message = format!("invalid status code {status} [{} {pattern}]: {}", backend.method, fetched.url.text());
+            let message = format!(
+                "invalid status code {status} [{} {pattern}]: {}",
+                backend.method,
+                fetched.url.text()
+            );
             drop_body(&mut fetched.response).await;
             Err(Failure::new(Cause::Status(status), message))
         }
         StatusRule::PassOn => {
             let content_type = content_type(&fetched.response);
             let body = error_body(&mut fetched).await;
-            Err(Failure { content_type: Some(content_type), ..Failure::new(Cause::StatusPassedOn(status), body) })
+            Err(Failure {
+                content_type: Some(content_type),
+                ..Failure::new(Cause::StatusPassedOn(status), body)
+            })
         }
         StatusRule::Details(name) => {
             let content_type = content_type(&fetched.response);
@@ -494,7 +582,8 @@ async fn decode(backend: &BackendPlan, mut fetched: Fetched) -> Result<Answer, F
 
 /// The object that `return_error_details` makes of a failed call; empty members are left out.
 fn error_details(status: u16, body: String, content_type: String) -> Value {
-    let mut members = vec![("http_status_code", Value::Number(crate::json::Number::Int(i64::from(status))))];
+    let mut members =
+        vec![("http_status_code", Value::Number(crate::json::Number::Int(i64::from(status))))];
     if !body.is_empty() {
         members.push(("http_body", Value::String(body)));
     }
@@ -505,12 +594,17 @@ fn error_details(status: u16, body: String, content_type: String) -> Value {
 }
 
 fn content_type(response: &Response) -> String {
-    response.head.header("content-type").map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+    response
+        .head
+        .header("content-type")
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+        .unwrap_or_default()
 }
 
 async fn error_body(fetched: &mut Fetched) -> String {
     match read_body(fetched).await {
-        Ok(read) => String::from_utf8(read.bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
+        Ok(read) => String::from_utf8(read.bytes)
+            .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
         Err(_) => String::new(),
     }
 }
@@ -547,11 +641,15 @@ async fn read_body(fetched: &mut Fetched) -> Result<ReadBody, Failure> {
 }
 
 fn too_large() -> Failure {
-    Failure::new(Cause::Undecodable, format!("the body is larger than {DECODED_BODY_BYTES_MAX} bytes"))
+    Failure::new(
+        Cause::Undecodable,
+        format!("the body is larger than {DECODED_BODY_BYTES_MAX} bytes"),
+    )
 }
 
 async fn collect(response: &mut Response) -> Result<ReadBody, Failure> {
-    let announced = response.length_left().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let announced =
+        response.length_left().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     if announced > DECODED_BODY_BYTES_MAX {
         return Err(too_large());
     }
@@ -584,7 +682,9 @@ mod tests {
 
     #[test]
     fn error_details_leave_out_what_is_empty() {
-        let Value::Struct(members) = error_details(404, String::new(), String::new()) else { panic!("a struct") };
+        let Value::Struct(members) = error_details(404, String::new(), String::new()) else {
+            panic!("a struct")
+        };
         assert_eq!(members.len(), 1);
     }
 }

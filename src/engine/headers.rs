@@ -33,7 +33,10 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
         headers.push(Header::new(name, value));
     }
     headers.push(Header::new(b"X-Forwarded-For", exchange.client_text().as_bytes()));
-    headers.push(Header { name: Cow::Borrowed(b"X-Forwarded-Host"), value: Cow::Borrowed(head.host()) });
+    headers.push(Header {
+        name: Cow::Borrowed(b"X-Forwarded-Host"),
+        value: Cow::Borrowed(head.host()),
+    });
     if agent_passed {
         headers.retain(|header| !header.name.eq_ignore_ascii_case(b"x-forwarded-via"));
         headers.push(Header::new(b"X-Forwarded-Via", agent()));
@@ -54,7 +57,9 @@ fn is_overwritten(name: &[u8]) -> bool {
 
 fn crosses(fields: crate::message::headers::Headers<'_>, name: &[u8]) -> bool {
     // Most requests have no Connection header that names others: one comparison by length then decides.
-    if !fields.marks().has(Marks::CONNECTION) && !matches!(name.len(), 4 | 6 | 7 | 10 | 14 | 16 | 17) {
+    if !fields.marks().has(Marks::CONNECTION)
+        && !matches!(name.len(), 4 | 6 | 7 | 10 | 14 | 16 | 17)
+    {
         return true;
     }
     hop_by_hop::crosses_to_upstream(fields, name)

@@ -7,7 +7,6 @@ pub mod headers;
 pub mod pipe;
 pub mod race;
 pub mod reply;
-pub mod url;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -46,7 +45,6 @@ pub struct Gateway {
 /// This core's stages of one endpoint.
 struct EndpointStages {
     around: Vec<Box<dyn EndpointStage>>,
-    pipe: Vec<Box<dyn CallStage>>,
     /// By the place of the backend in its list; regular backends first, then shadows.
     backends: Vec<Vec<Box<dyn CallStage>>>,
 }
@@ -60,7 +58,8 @@ impl Gateway {
         log: Log,
         seed: u64,
     ) -> Rc<Gateway> {
-        let pools = plan.hosts.iter().map(|host| upstreams.pool(host.target.as_ref().ok()?).ok()).collect();
+        let pools =
+            plan.hosts.iter().map(|host| upstreams.pool(host.target.as_ref().ok()?).ok()).collect();
         let feeds = RefCell::new(feeds.iter().map(Published::reader).collect());
         let endpoints = plan.endpoints.iter().map(EndpointStages::of).collect();
         Rc::new_cyclic(|me| Gateway {
@@ -132,7 +131,10 @@ impl Gateway {
 
     fn stages_of(&self, backend: &BackendPlan) -> &[Box<dyn CallStage>] {
         let (endpoint, place) = backend.id.parts();
-        self.endpoints.get(endpoint).and_then(|stages| stages.backends.get(place)).map_or(&[], Vec::as_slice)
+        self.endpoints
+            .get(endpoint)
+            .and_then(|stages| stages.backends.get(place))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Finds what the request is for. Everything that is refused here is refused before any backend hears of it.
@@ -204,7 +206,7 @@ impl Gateway {
 
 fn plain_text(status: u16, text: String) -> Reply {
     let mut reply = Reply::empty(status);
-    reply.headers.push(b"Content-Type", b"text/plain");
+    reply.headers.push(b"Content-Type", b"text/plain; charset=utf-8");
     reply.body = Body::Bytes(text.into_bytes());
     reply
 }
@@ -232,16 +234,19 @@ impl Handle for Gateway {
     }
 
     fn refused(&self, peer: &Peer, status: u16, why: &str) {
-        self.log.debug(format_args!("[SERVICE: HTTP] {} sent what is no request ({status}): {why}", peer.ip_text));
+        self.log.debug(format_args!(
+            "[SERVICE: HTTP] {} sent what is no request ({status}): {why}",
+            peer.ip_text
+        ));
     }
 }
 
 impl EndpointStages {
     fn of(endpoint: &crate::plan::endpoint::EndpointPlan) -> EndpointStages {
-        let backends = endpoint.backends().map(|backend| backend.stages.iter().map(|build| build()).collect());
+        let backends =
+            endpoint.backends().map(|backend| backend.stages.iter().map(|build| build()).collect());
         EndpointStages {
             around: endpoint.stages.iter().map(|build| build()).collect(),
-            pipe: endpoint.pipe_stages.iter().map(|build| build()).collect(),
             backends: backends.collect(),
         }
     }

@@ -54,11 +54,17 @@ impl Gateway {
         match pipe {
             Pipe::Single(backend) => self.call(backend, context).await,
             Pipe::Parallel { backends, budget_ms, flatmap } => {
-                let context = Context { deadline: context.deadline.min(clock::now().plus_ms(*budget_ms)), ..context };
+                let context = Context {
+                    deadline: context.deadline.min(clock::now().plus_ms(*budget_ms)),
+                    ..context
+                };
                 flat_mapped(self.run_parallel(backends, context).await, flatmap.as_ref())
             }
             Pipe::Sequential { calls, budget_ms, propagated, flatmap } => {
-                let context = Context { deadline: context.deadline.min(clock::now().plus_ms(*budget_ms)), ..context };
+                let context = Context {
+                    deadline: context.deadline.min(clock::now().plus_ms(*budget_ms)),
+                    ..context
+                };
                 flat_mapped(self.run_sequential(calls, propagated, context).await, flatmap.as_ref())
             }
             Pipe::Unbuilt(why) => Failure::new(Cause::Unbuilt, &**why).into(),
@@ -77,12 +83,23 @@ impl Gateway {
     }
 
     /// Stops at the first error or incomplete answer.
-    async fn run_sequential(&self, calls: &[BackendPlan], propagated: &[Propagated], context: Context<'_>) -> Outcome {
+    async fn run_sequential(
+        &self,
+        calls: &[BackendPlan],
+        propagated: &[Propagated],
+        context: Context<'_>,
+    ) -> Outcome {
         let mut merger = Merger::default();
         let mut params: Vec<(String, String)> = Vec::new();
         let mut answers: Vec<StepAnswer> = Vec::with_capacity(calls.len());
         for (step, backend) in calls.iter().enumerate() {
-            learn(&mut params, &backend.template.step_values(), propagated, &answers, merger.data.as_ref());
+            learn(
+                &mut params,
+                &backend.template.step_values(),
+                propagated,
+                &answers,
+                merger.data.as_ref(),
+            );
             let context = Context { extra_params: &params, ..context };
             let mut outcome = self.call(backend, context).await;
             if step == 0 && outcome.answer.is_none() {
@@ -124,7 +141,8 @@ fn learn(
     merged: Option<&Document>,
 ) {
     let wanted = used.iter().map(|value| (value.step, value.path.as_str(), value.key.as_str()));
-    let wanted = wanted.chain(propagated.iter().map(|value| (value.step, &*value.path, &*value.key)));
+    let wanted =
+        wanted.chain(propagated.iter().map(|value| (value.step, &*value.path, &*value.key)));
     for (step, path, key) in wanted {
         let Some(answer) = answers.get(step).filter(|answer| answer.is_complete) else { continue };
         let found = if path.is_empty() {
@@ -134,7 +152,7 @@ fn learn(
             let steps: Vec<&str> = path.split('.').collect();
             json::parameter(data, &steps)
         };
-        let Some(value) = found.filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = found else { continue };
         match params.iter_mut().find(|(known, _)| known == key) {
             Some((_, known)) => *known = value,
             None => params.push((key.to_owned(), value)),
@@ -147,11 +165,15 @@ async fn whole_text(answer: &mut Answer) -> Option<String> {
     let mut bytes = Vec::new();
     let ended = match answer.body.take()? {
         Body::Upstream(mut response) => {
-            while bytes.len() <= super::fetch::DECODED_BODY_BYTES_MAX && response.read_into(&mut bytes).await.ok()? {}
+            while bytes.len() <= super::fetch::DECODED_BODY_BYTES_MAX
+                && response.read_into(&mut bytes).await.ok()?
+            {}
             response.is_done()
         }
         Body::Unpacked(mut unpacked) => {
-            while bytes.len() <= super::fetch::DECODED_BODY_BYTES_MAX && unpacked.read_into(&mut bytes).await.ok()? {}
+            while bytes.len() <= super::fetch::DECODED_BODY_BYTES_MAX
+                && unpacked.read_into(&mut bytes).await.ok()?
+            {}
             true
         }
         Body::Empty | Body::Static(_) | Body::Bytes(_) => return None,
@@ -161,7 +183,10 @@ async fn whole_text(answer: &mut Answer) -> Option<String> {
 
 /// Applied only where nothing failed: the original leaves partial answers as they are.
 fn flat_mapped(mut outcome: Outcome, flatmap: Option<&Flatmap>) -> Outcome {
-    let (Some(flatmap), Some(answer), None) = (flatmap, &mut outcome.answer, &outcome.failure) else { return outcome };
+    let (Some(flatmap), Some(answer), None) = (flatmap, &mut outcome.answer, &outcome.failure)
+    else {
+        return outcome;
+    };
     if let Err(error) = flatmap.apply(&mut answer.data) {
         return Failure::new(Cause::Manipulation, error.to_string()).into();
     }

@@ -12,7 +12,12 @@ pub const COMPLETED: &[u8] = b"X-Krakend-Completed: true\r\n";
 pub const NOT_COMPLETED: &[u8] = b"X-Krakend-Completed: false\r\n";
 
 /// What the client gets.
-pub fn of_outcome(router: &RouterPlan, endpoint: &EndpointPlan, exchange: &Exchange<'_>, outcome: Outcome) -> Reply {
+pub fn of_outcome(
+    router: &RouterPlan,
+    endpoint: &EndpointPlan,
+    exchange: &Exchange<'_>,
+    outcome: Outcome,
+) -> Reply {
     let mut headers = HeaderBlock::default();
     headers.push_lines(router.version_line.as_bytes());
     match outcome {
@@ -25,7 +30,12 @@ pub fn of_outcome(router: &RouterPlan, endpoint: &EndpointPlan, exchange: &Excha
     }
 }
 
-fn of_answer(endpoint: &EndpointPlan, exchange: &Exchange<'_>, answer: Answer, mut headers: HeaderBlock) -> Reply {
+fn of_answer(
+    endpoint: &EndpointPlan,
+    exchange: &Exchange<'_>,
+    answer: Answer,
+    mut headers: HeaderBlock,
+) -> Reply {
     // An empty object is never complete, whatever its backends said.
     if answer.is_complete && !answer.data.is_empty() {
         headers.push_lines(COMPLETED);
@@ -52,11 +62,22 @@ fn of_answer(endpoint: &EndpointPlan, exchange: &Exchange<'_>, answer: Answer, m
 
 fn passed_through(answer: Answer, mut headers: HeaderBlock) -> Reply {
     let has = |name: &str| answer.headers.has(name);
-    let sniff = answer.body.is_some() && !has("content-type") && !has("content-encoding") && answer.status != 304;
+    let sniff = answer.body.is_some()
+        && !has("content-type")
+        && !has("content-encoding")
+        && answer.status != 304;
     let has_date = has("date");
     headers.push_lines(answer.headers.as_bytes());
     let body = answer.body.unwrap_or(Body::Empty);
-    Reply { status: answer.status, headers, body, upload: answer.upload, close: false, sniff, has_date }
+    Reply {
+        status: answer.status,
+        headers,
+        body,
+        upload: answer.upload,
+        close: false,
+        sniff,
+        has_date,
+    }
 }
 
 fn encode(render: Render, data: &Document, out: &mut Vec<u8>) {
@@ -80,7 +101,10 @@ fn of_failure(router: &RouterPlan, failure: Failure, mut headers: HeaderBlock) -
     let mut body = Body::Empty;
     if router.return_error_msg && !failure.message.is_empty() {
         let content_type = failure.content_type.filter(|text| !text.is_empty());
-        headers.push(b"Content-Type", content_type.as_deref().unwrap_or("text/plain; charset=utf-8").as_bytes());
+        headers.push(
+            b"Content-Type",
+            content_type.as_deref().unwrap_or("text/plain; charset=utf-8").as_bytes(),
+        );
         body = Body::Bytes(failure.message.into_bytes());
     }
     Reply { headers, body, ..Reply::empty(status) }

@@ -107,13 +107,17 @@ fn at_backend(block: &Block, draft: &mut BackendDraft) -> Result<(), Fallback> {
         let ns = parse_duration(&text).map_err(|error| {
             Fallback::Skip(Problem::lenient(place, error).hint("write a duration like 500ms or 2s"))
         })?;
-        draft.shadow_timeout_ms = u64::try_from(ns).ok().map(|ns| ns / 1_000_000).filter(|ms| *ms > 0);
+        draft.shadow_timeout_ms =
+            u64::try_from(ns).ok().map(|ns| ns / 1_000_000).filter(|ms| *ms > 0);
     }
     Ok(())
 }
 
 fn operations(written: Vec<FlatmapBlock>) -> Vec<FlatmapOp> {
-    written.into_iter().map(|operation| FlatmapOp { kind: operation.kind, args: operation.args }).collect()
+    written
+        .into_iter()
+        .map(|operation| FlatmapOp { kind: operation.kind, args: operation.args })
+        .collect()
 }
 
 /// The operations are installed as they stand: a lenient start ignores unknown ones and fails answers for want of
@@ -123,11 +127,17 @@ fn check(block: &Block, operations: &[FlatmapOp]) -> Result<(), Fallback> {
         let place = block.place_at(&format!("/flatmap_filter/{index}"));
         let least = if operation.kind == "del" { 1 } else { 2 };
         if !FLATMAP_KINDS.contains(&operation.kind.as_str()) {
-            let problem = Problem::lenient(place, format!("{:?} is no operation of a flatmap", operation.kind));
-            return Err(Fallback::Skip(problem.hint(format!("there are {}", FLATMAP_KINDS.join(", ")))));
+            let problem = Problem::lenient(
+                place,
+                format!("{:?} is no operation of a flatmap", operation.kind),
+            );
+            return Err(Fallback::Skip(
+                problem.hint(format!("there are {}", FLATMAP_KINDS.join(", "))),
+            ));
         }
         if operation.args.len() < least {
-            let what = format!("{} needs {least} args and has {}", operation.kind, operation.args.len());
+            let what =
+                format!("{} needs {least} args and has {}", operation.kind, operation.args.len());
             return Err(Fallback::Skip(Problem::lenient(place, what)));
         }
     }

@@ -52,9 +52,13 @@ impl Feature for Router {
         let malformed = forwarded::first_malformed(&options.trusted_proxies).map(str::to_owned);
         draft.router = Some(options);
         if let Some(entry) = malformed {
-            let what = format!("{entry:?} is no address and no network: it and all entries behind it are not trusted");
+            let what = format!(
+                "{entry:?} is no address and no network: it and all entries behind it are not trusted"
+            );
             let problem = Problem::lenient(block.place_at("/trusted_proxies"), what);
-            return Err(Fallback::Skip(problem.hint("write addresses like 10.0.0.1 or networks like 10.0.0.0/8")));
+            return Err(Fallback::Skip(
+                problem.hint("write addresses like 10.0.0.1 or networks like 10.0.0.0/8"),
+            ));
         }
         if uses_h2c {
             let problem = Problem::lenient(block.place_at("/use_h2c"), "HTTP/2 is not built yet");

@@ -30,12 +30,14 @@ impl Feature for Unbuilt {
     }
 
     fn compile(&self, block: &Block, _site: &mut Site<'_>) -> Result<(), Fallback> {
-        let problem = Problem::lenient(block.place.clone(), format!("{} is not built yet", self.namespace));
+        let problem =
+            Problem::lenient(block.place.clone(), format!("{} is not built yet", self.namespace));
         Err(match self.without {
             Without::Feature => Fallback::Skip(problem.hint("--lenient starts without it")),
-            Without::Sealed(status) => {
-                Fallback::Seal(status, problem.hint(format!("--lenient answers every request there with {status}")))
-            }
+            Without::Sealed(status) => Fallback::Seal(
+                status,
+                problem.hint(format!("--lenient answers every request there with {status}")),
+            ),
         })
     }
 }

@@ -16,7 +16,12 @@ pub struct Moment {
     second: i64,
     nanosecond: i64,
     offset_seconds: i64,
+    zone: Option<Zone>,
 }
+
+/// The name of a zone whose offset was not given: three capitals, all others are unknown anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Zone([u8; 3]);
 
 /// One element of a layout.
 #[derive(Clone, Copy, PartialEq)]
@@ -103,13 +108,8 @@ struct Reading<'v> {
     second: i64,
     nanosecond: i64,
     noon: Option<bool>,
-    zone: Zone<'v>,
-}
-
-enum Zone<'v> {
-    Unsaid,
-    Offset(i64),
-    Name(&'v str),
+    offset_seconds: Option<i64>,
+    zone_name: &'v str,
 }
 
 /// Reads `value` by `layout`; nothing when it does not fit.
@@ -125,7 +125,8 @@ pub fn parse(mut layout: &str, value: &str) -> Option<Moment> {
         second: 0,
         nanosecond: 0,
         noon: None,
-        zone: Zone::Unsaid,
+        offset_seconds: None,
+        zone_name: "",
     };
     loop {
         let (literal, field, after) = next_field(layout);
@@ -144,7 +145,22 @@ impl Moment {
     /// The same moment in UTC.
     #[must_use]
     pub fn to_utc(self) -> Self {
-        let seconds = self.hour * 3600 + self.minute * 60 + self.second - self.offset_seconds;
+        self.with_offset(0)
+    }
+
+    /// The moment that the text means when zones have these offsets (in seconds east).
+    #[must_use]
+    pub fn in_named_zone(mut self, zones: &[(&str, i64)]) -> Self {
+        let known = zones.iter().find(|(name, _)| self.zone.is_some_and(|zone| zone.0 == name.as_bytes()));
+        if let Some((_, offset_seconds)) = known {
+            self.offset_seconds = *offset_seconds;
+        }
+        self
+    }
+
+    fn with_offset(self, offset_seconds: i64) -> Self {
+        let clock = self.hour * 3600 + self.minute * 60 + self.second;
+        let seconds = clock - self.offset_seconds + offset_seconds;
         let (year, month, day) = civil(days(self.year, self.month, self.day) + seconds.div_euclid(86_400));
         let left = seconds.rem_euclid(86_400);
         Self {
@@ -155,7 +171,8 @@ impl Moment {
             minute: left / 60 % 60,
             second: left % 60,
             nanosecond: self.nanosecond,
-            offset_seconds: 0,
+            offset_seconds,
+            zone: None,
         }
     }
 
@@ -184,6 +201,14 @@ impl Moment {
             let _ = write!(text, "{sign}{:02}:{:02}", minutes / 60, minutes % 60);
         }
         Some(text)
+    }
+}
+
+// === impl Zone ===
+
+impl Zone {
+    fn of(name: &str) -> Option<Self> {
+        name.as_bytes().try_into().ok().map(Self)
     }
 }
 
@@ -300,7 +325,7 @@ impl Reading<'_> {
         if zulu {
             if let Some(rest) = self.rest.strip_prefix('Z') {
                 self.rest = rest;
-                self.zone = Zone::Offset(0);
+                self.offset_seconds = Some(0);
                 return Some(());
             }
         }
@@ -314,7 +339,7 @@ impl Reading<'_> {
         let minutes = self.offset_part(shape != Shape::Hours, matches!(shape, Shape::Colon | Shape::ColonSeconds))?;
         let seconds = self
             .offset_part(matches!(shape, Shape::Seconds | Shape::ColonSeconds), shape == Shape::ColonSeconds)?;
-        self.zone = Zone::Offset(sign * ((hours * 60 + minutes) * 60 + seconds));
+        self.offset_seconds = Some(sign * ((hours * 60 + minutes) * 60 + seconds));
         Some(())
     }
 
@@ -331,12 +356,12 @@ impl Reading<'_> {
     fn zone_name(&mut self) -> Option<()> {
         if let Some(rest) = self.rest.strip_prefix("UTC") {
             self.rest = rest;
-            self.zone = Zone::Offset(0);
+            self.offset_seconds = Some(0);
             return Some(());
         }
         let length = zone_name_length(self.rest)?;
         let (name, rest) = self.rest.split_at_checked(length)?;
-        self.zone = Zone::Name(name);
+        self.zone_name = name;
         self.rest = rest;
         Some(())
     }
@@ -352,16 +377,7 @@ impl Reading<'_> {
         if day < 1 || day > days_in(month, self.year) {
             return None;
         }
-        let offset_seconds = match self.zone {
-            Zone::Unsaid => 0,
-            Zone::Offset(seconds) => seconds,
-            // An unknown zone counts as UTC, except `GMT+3`, whose number is its offset.
-            Zone::Name(name) => match name.strip_prefix("GMT") {
-                Some(hours) => hours.parse::<i64>().unwrap_or(0) * 3600,
-                None => 0,
-            },
-        };
-        Some(Moment {
+        let moment = Moment {
             year: self.year,
             month,
             day,
@@ -369,7 +385,14 @@ impl Reading<'_> {
             minute: self.minute,
             second: self.second,
             nanosecond: self.nanosecond,
-            offset_seconds,
+            offset_seconds: self.offset_seconds.unwrap_or(0),
+            zone: self.offset_seconds.is_none().then(|| Zone::of(self.zone_name)).flatten(),
+        };
+        // An unknown zone counts as UTC. The number of `GMT+3` is only how such a moment is shown.
+        let hours = self.zone_name.strip_prefix("GMT").and_then(|hours| hours.parse::<i64>().ok());
+        Some(match hours {
+            Some(hours) if self.offset_seconds.is_none() => moment.with_offset(hours * 3600),
+            _ => moment,
         })
     }
 }

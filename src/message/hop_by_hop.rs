@@ -14,14 +14,15 @@ pub fn crosses_to_client(headers: Headers<'_>, name: &[u8]) -> bool {
     !is_of_the_connection(name) && !is(name, "keep-alive") && !named_by_connection(headers, name)
 }
 
-/// Headers that are about one connection, or that frame one message: each side gets our own.
+/// Headers that are about one connection, or that frame one message: each side gets our own. With an underscore,
+/// the framing ones mean nothing to HTTP, but servers in the manner of CGI read both as the same.
 pub fn is_of_the_connection(name: &[u8]) -> bool {
     match name.len() {
         7 => is(name, "upgrade") || is(name, "trailer"),
         10 => is(name, "connection"),
-        14 => is(name, "content-length") || is(name, "http2-settings"),
+        14 => is(name, "content-length") || is(name, "http2-settings") || is(name, "content_length"),
         16 => is(name, "proxy-connection"),
-        17 => is(name, "transfer-encoding"),
+        17 => is(name, "transfer-encoding") || is(name, "transfer_encoding"),
         _ => false,
     }
 }
@@ -84,7 +85,7 @@ mod tests {
         let head = with_connection(None);
         for name in [
             &b"Connection"[..], b"proxy-connection", b"Transfer-Encoding", b"UPGRADE", b"Content-Length", b"Trailer",
-            b"HTTP2-Settings",
+            b"HTTP2-Settings", b"Content_Length", b"transfer_encoding",
         ] {
             assert!(!crosses_to_upstream(head.headers(), name), "{name:?}");
             assert!(!crosses_to_client(head.headers(), name), "{name:?}");

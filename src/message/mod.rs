@@ -10,4 +10,5 @@ pub mod parameter;
 pub mod path;
 pub mod query;
 pub mod route_params;
+pub mod sniff;
 pub mod status;

@@ -281,18 +281,17 @@ impl<'a> RequestTarget<'a> {
     /// # Errors
     /// What Go refuses with 400: nothing, control bytes, neither path nor url, a bad authority, broken escapes.
     pub fn parse(method: &[u8], raw: &'a [u8]) -> Result<Self, BadTarget> {
-        if raw.is_empty() {
-            return Err(BadTarget::Empty);
-        }
         if raw.iter().any(|&byte| is_control(byte)) {
             return Err(BadTarget::ControlByte);
         }
-        if raw == b"*" {
-            return Ok(Self { scheme: b"", authority: b"", path: raw, query: None });
+        if method == b"CONNECT" && raw.first() != Some(&b'/') {
+            let (rest, query) = cut(raw, b'?');
+            return Self::with_authority(b"", rest, query);
         }
-        let (scheme, rest) = match raw.first() {
-            Some(b'/') => (&b""[..], raw),
-            _ if method == b"CONNECT" => return Self::with_authority(b"", raw, None),
+        let (scheme, rest) = match raw {
+            b"" => return Err(BadTarget::Empty),
+            b"*" => return Ok(Self { scheme: b"", authority: b"", path: raw, query: None }),
+            [b'/', ..] => (&b""[..], raw),
             _ => split_scheme(raw)?,
         };
         let (rest, query) = cut(rest, b'?');

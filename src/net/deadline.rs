@@ -87,7 +87,13 @@ fn with_table<R>(run: impl FnOnce(&mut Table) -> R) -> R {
 
 impl Table {
     fn enter(&mut self, socket: RawFd) -> usize {
-        let fresh = |generation| Entry { socket, due: Tick::NEVER, looked_at: Tick::NEVER, expired: false, generation };
+        let fresh = |generation| Entry {
+            socket,
+            due: Tick::NEVER,
+            looked_at: Tick::NEVER,
+            expired: false,
+            generation,
+        };
         if let Some(slot) = self.free.pop() {
             let generation = self.entries[slot].generation.wrapping_add(1);
             self.entries[slot] = fresh(generation);
@@ -165,7 +171,9 @@ pub async fn sweep_forever() {
         let now = clock::now();
         let next = with_table(|table| table.sweep(now));
         with_table(|table| table.wakes_at = next);
-        let mut sleep = pin!(next.map(|at| monoio::time::sleep(Duration::from_millis(at.since_ms(now).max(1)))));
+        let mut sleep = pin!(
+            next.map(|at| monoio::time::sleep(Duration::from_millis(at.since_ms(now).max(1))))
+        );
         std::future::poll_fn(|context| {
             if let Some(sleep) = sleep.as_mut().as_pin_mut()
                 && sleep.poll(context).is_ready()
@@ -173,7 +181,9 @@ pub async fn sweep_forever() {
                 return Poll::Ready(());
             }
             with_table(|table| match table.moments.peek() {
-                Some(Reverse((moment, ..))) if next.is_none_or(|planned| *moment < planned) => Poll::Ready(()),
+                Some(Reverse((moment, ..))) if next.is_none_or(|planned| *moment < planned) => {
+                    Poll::Ready(())
+                }
                 _ => {
                     table.sweeper = Some(context.waker().clone());
                     Poll::Pending

@@ -53,7 +53,9 @@ pub fn is_epoll() -> bool {
 fn probe() -> io::Result<Driver> {
     match ring(Driver::UringCooperative).build(8) {
         Ok(_) => Ok(Driver::UringCooperative),
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => ring(Driver::UringPlain).build(8).map(|_| Driver::UringPlain),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            ring(Driver::UringPlain).build(8).map(|_| Driver::UringPlain)
+        }
         Err(error) => Err(error),
     }
 }
@@ -122,6 +124,7 @@ pub fn processors() -> Vec<usize> {
         set
     };
     // SAFETY: every index is below the set's size.
-    let allowed = (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) });
+    let allowed =
+        (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) });
     allowed.collect()
 }

@@ -19,11 +19,17 @@ const BACKLOG: i32 = 4096;
 pub fn bind(address: Option<IpAddr>, port: u16) -> io::Result<std::net::TcpListener> {
     match address {
         Some(address) => bind_to(SocketAddr::new(address, port), false),
-        None => bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), true)
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-                _ => bind_to(SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), port), false),
-            }),
+        None => {
+            bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), true).or_else(|error| {
+                match error.kind() {
+                    io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+                    _ => bind_to(
+                        SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), port),
+                        false,
+                    ),
+                }
+            })
+        }
     }
 }
 
@@ -43,7 +49,8 @@ fn bind_to(address: SocketAddr, both_families: bool) -> io::Result<std::net::Tcp
 pub fn is_taken(address: Option<IpAddr>, port: u16) -> bool {
     let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let address = SocketAddr::new(address, port);
-    let Ok(socket) = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)) else {
+    let Ok(socket) = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+    else {
         return false;
     };
     let _ = socket.set_reuse_address(true);
@@ -116,9 +123,12 @@ impl Stop {
 /// Takes a connection that already waits, without waiting for one.
 pub fn accept_waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     // SAFETY: the descriptor is open while `listener` lives; null pointers ask for no address.
-    let flags = libc::SOCK_CLOEXEC | if super::driver::is_epoll() { libc::SOCK_NONBLOCK } else { 0 };
+    let flags =
+        libc::SOCK_CLOEXEC | if super::driver::is_epoll() { libc::SOCK_NONBLOCK } else { 0 };
     unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
-    let socket = unsafe { libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags) };
+    let socket = unsafe {
+        libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)
+    };
     if socket < 0 {
         return None;
     }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod deadline;
 pub mod driver;
 pub mod listener;
+pub mod memory;
 pub mod splice;
 pub mod stream;
 pub mod task;

@@ -31,7 +31,8 @@ impl Pipe {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: `pipe2` made both descriptors and nobody else owns them.
-        let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+        let (read, write) =
+            unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
         // SAFETY: plain integers; a refusal leaves the pipe at its default size.
         unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES as libc::c_int) };
         Ok(Pipe { read, write })
@@ -83,7 +84,12 @@ impl Drop for NonBlocking {
 ///
 /// # Errors
 /// [`Cut`] says which side failed; then neither connection can be used for another message.
-pub async fn transfer(from: &Stream, to: &Stream, mut left: u64, progress: impl Fn()) -> Result<(), Cut> {
+pub async fn transfer(
+    from: &Stream,
+    to: &Stream,
+    mut left: u64,
+    progress: impl Fn(),
+) -> Result<(), Cut> {
     let pipe = Pipe::take().map_err(Cut::Source)?;
     let _flags = (NonBlocking::set(from.socket()), NonBlocking::set(to.socket()));
     let mut in_pipe = 0usize;
@@ -129,7 +135,9 @@ fn splice(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
     let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     loop {
         // SAFETY: no offsets, so null pointers; both descriptors are open while their owners are borrowed.
-        let moved = unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), count, flags) };
+        let moved = unsafe {
+            libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), count, flags)
+        };
         if let Ok(moved) = usize::try_from(moved) {
             return Ok(moved);
         }

@@ -65,7 +65,10 @@ impl Stream {
 
     /// The same, but leaves what lies beyond `count` bytes in the socket.
     pub async fn read_at_most<B: Bytes>(&self, buffer: B, count: usize) -> (io::Result<usize>, B) {
-        debug_assert!(buffer.vec().capacity() > buffer.vec().len() && count > 0, "a read needs room");
+        debug_assert!(
+            buffer.vec().capacity() > buffer.vec().len() && count > 0,
+            "a read needs room"
+        );
         let (result, spare) = self.tcp_mut().read(Spare { bytes: buffer, count_max: count }).await;
         (self.told(result), spare.bytes)
     }

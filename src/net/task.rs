@@ -30,7 +30,10 @@ pub enum First<A, B> {
 }
 
 /// Polls both until one ends; the other stays where it is and can be awaited on.
-pub async fn first_of<A, B>(mut left: Pin<&mut A>, mut right: Pin<&mut B>) -> First<A::Output, B::Output>
+pub async fn first_of<A, B>(
+    mut left: Pin<&mut A>,
+    mut right: Pin<&mut B>,
+) -> First<A::Output, B::Output>
 where
     A: Future + ?Sized,
     B: Future + ?Sized,
@@ -60,7 +63,11 @@ pub async fn both<A: Future, B: Future>(left: A, right: B) -> (A::Output, B::Out
     }
 }
 
-fn poll_once<F: Future>(future: Pin<&mut F>, done: &mut Option<F::Output>, context: &mut Context<'_>) {
+fn poll_once<F: Future>(
+    future: Pin<&mut F>,
+    done: &mut Option<F::Output>,
+    context: &mut Context<'_>,
+) {
     if done.is_none()
         && let Poll::Ready(output) = future.poll(context)
     {

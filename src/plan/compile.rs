@@ -14,8 +14,8 @@ use super::router::RouterOptions;
 use super::template::UrlTemplate;
 use super::{ClientPlan, Feed, ListenPlan, Plan, RouteTarget};
 use crate::config::extra::ExtraConfig;
-use crate::config::keys;
 use crate::config::host::{Host, HostName as ConfigHostName, Scheme};
+use crate::config::keys;
 use crate::config::problem::Problem;
 use crate::config::service::{Backend, Endpoint, Service};
 use crate::json::render::Render;
@@ -27,7 +27,8 @@ use crate::upstream::Target;
 /// The only methods that the original registers endpoints for.
 const ENDPOINT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// The methods of the debug and echo endpoints, in gin's order.
-const ANY_METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "HEAD", "OPTIONS", "DELETE", "CONNECT", "TRACE"];
+const ANY_METHODS: [&str; 9] =
+    ["GET", "POST", "PUT", "PATCH", "HEAD", "OPTIONS", "DELETE", "CONNECT", "TRACE"];
 /// The budget of merged calls, in percent of the endpoint's timeout.
 const MERGE_BUDGET_PERCENT: u64 = 85;
 /// The default limit of a request's head, and what the original's server adds to any limit.
@@ -50,8 +51,12 @@ pub struct Compiled {
 /// # Errors
 /// All problems that stop the start. With `is_lenient`, a block that cannot be understood stops nothing: it is left out
 /// or its endpoint sealed, as the original does, and named among the warnings.
-pub fn compile(service: &Service, features: &[&dyn Feature], is_lenient: bool) -> Result<Compiled, Vec<Problem>> {
-    let mut compiler = Compiler { service, features, is_lenient, problems: Vec::new(), hosts: HostTable::default() };
+pub fn compile(
+    service: &Service,
+    features: &[&dyn Feature],
+    is_lenient: bool,
+) -> Result<Compiled, Vec<Problem>> {
+    let mut compiler = Compiler { service, features, problems: Vec::new(), hosts: HostTable::default() };
     let plan = compiler.plan();
     let problems = compiler.problems;
     if problems.iter().any(|problem| problem.is_fatal(is_lenient)) {
@@ -63,7 +68,6 @@ pub fn compile(service: &Service, features: &[&dyn Feature], is_lenient: bool) -
 struct Compiler<'s> {
     service: &'s Service,
     features: &'s [&'s dyn Feature],
-    is_lenient: bool,
     problems: Vec<Problem>,
     hosts: HostTable,
 }
@@ -88,6 +92,7 @@ impl Compiler<'_> {
             .map(|(index, endpoint)| self.endpoint(EndpointId(u32_of(index)), endpoint))
             .collect();
         let (routes, targets) = self.routes(&options);
+        self.name_unbuilt_parts();
         let hosts = std::mem::take(&mut self.hosts);
         Plan {
             routes,
@@ -105,8 +110,11 @@ impl Compiler<'_> {
     fn install(&mut self, extra: &ExtraConfig, site: &mut Site<'_>) {
         let scope = site.scope();
         for (namespace, block) in extra.iter() {
-            let Some(feature) = self.features.iter().find(|feature| feature.namespace() == namespace) else {
-                let known: Vec<&str> = self.features.iter().map(|feature| feature.namespace()).collect();
+            let Some(feature) =
+                self.features.iter().find(|feature| feature.namespace() == namespace)
+            else {
+                let known: Vec<&str> =
+                    self.features.iter().map(|feature| feature.namespace()).collect();
                 self.problems.extend(keys::unknown(namespace, &known, block.place.clone()));
                 continue;
             };
@@ -115,14 +123,21 @@ impl Compiler<'_> {
                 self.problems.push(Problem::warn(block.place.clone(), what));
                 continue;
             }
-            if let (Some(known), Some(members)) = (feature.members(scope), block.value.as_object()) {
+            if let (Some(known), Some(members)) = (feature.members(scope), block.value.as_object())
+            {
                 for member in members.keys().filter(|member| !known.contains(&member.as_str())) {
-                    self.problems.extend(keys::unknown(member, known, block.place_at(&pointer(member))));
+                    self.problems.extend(keys::unknown(
+                        member,
+                        known,
+                        block.place_at(&pointer(member)),
+                    ));
                 }
             }
             match feature.compile(block, site) {
                 Ok(()) => {}
-                Err(Fallback::Skip(problem) | Fallback::Refuse(problem)) => self.problems.push(problem),
+                Err(Fallback::Skip(problem) | Fallback::Refuse(problem)) => {
+                    self.problems.push(problem)
+                }
                 Err(Fallback::Seal(status, problem)) => {
                     self.problems.push(problem);
                     match site {
@@ -162,8 +177,12 @@ impl Compiler<'_> {
         for (place, backend) in regular.iter_mut().chain(&mut shadows).enumerate() {
             backend.id = BackendId { endpoint: id, place: u32_of(place) };
         }
-        let shadows = (!shadows.is_empty())
-            .then(|| Box::new(Shadows { pipe: pipe(endpoint, &draft, shadows), timeout_ms: shadow_timeout_ms }));
+        let shadows = (!shadows.is_empty()).then(|| {
+            Box::new(Shadows {
+                pipe: pipe(endpoint, &draft, shadows),
+                timeout_ms: shadow_timeout_ms,
+            })
+        });
         EndpointPlan {
             route: endpoint.route.as_str().into(),
             method: endpoint.method.as_str().into(),
@@ -171,13 +190,13 @@ impl Compiler<'_> {
             headers: ForwardedHeaders::of(&endpoint.input_headers),
             query: Allowed::by_endpoint(&endpoint.input_query_strings),
             render,
-            cache_control: (!endpoint.cache_ttl.is_zero())
-                .then(|| format!("Cache-Control: public, max-age={}\r\n", endpoint.cache_ttl.as_s()).into()),
+            cache_control: (!endpoint.cache_ttl.is_zero()).then(|| {
+                format!("Cache-Control: public, max-age={}\r\n", endpoint.cache_ttl.as_s()).into()
+            }),
             pipe: pipe(endpoint, &draft, regular),
             static_data: draft.static_data,
             shadows,
             stages: draft.stages,
-            pipe_stages: draft.pipe_stages,
             sealed: draft.sealed,
         }
     }
@@ -191,8 +210,9 @@ impl Compiler<'_> {
         names: &[String],
     ) -> BackendPlan {
         let is_raw = render == Render::NoOp || backend.encoding.eq_ignore_ascii_case("no-op");
-        let headers = (!backend.input_headers.is_empty())
-            .then(|| backend.input_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect());
+        let headers = (!backend.input_headers.is_empty()).then(|| {
+            backend.input_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect()
+        });
         BackendPlan {
             id: BackendId { endpoint: EndpointId(0), place: 0 },
             method: backend.method.as_str().into(),
@@ -208,7 +228,8 @@ impl Compiler<'_> {
                 group: backend.group.clone(),
                 flatmap: draft.flatmap,
             }),
-            query: Allowed::by_endpoint(&endpoint.input_query_strings).then_by_backend(&backend.input_query_strings),
+            query: Allowed::by_endpoint(&endpoint.input_query_strings)
+                .then_by_backend(&backend.input_query_strings),
             headers,
             statuses: draft.statuses.unwrap_or(StatusRule::Plain),
             concurrent: endpoint.concurrent_calls.max(1),
@@ -220,6 +241,17 @@ impl Compiler<'_> {
 
     fn backend_hosts(&mut self, backend: &Backend) -> Hosts {
         if backend.sd != "dns" {
+            let is_tls = |host: &&Host| {
+                host.address.as_ref().is_some_and(|address| address.scheme == Scheme::Https)
+            };
+            if let Some(host) = backend.host.iter().find(is_tls) {
+                let problem = Problem::lenient(
+                    backend.place.key("host"),
+                    format!("{}: TLS towards backends is not built yet", host.url),
+                );
+                self.problems
+                    .push(problem.hint("--lenient starts, and answers 500 for this backend"));
+            }
             return Hosts::Fixed(backend.host.iter().map(|host| self.hosts.id_of(host)).collect());
         }
         let service = backend.host.first().map(|host| host.url.clone()).unwrap_or_default();
@@ -231,17 +263,55 @@ impl Compiler<'_> {
         }))
     }
 
+    /// Parts of the configuration outside `extra_config` that this gateway does not serve yet.
+    fn name_unbuilt_parts(&mut self) {
+        let service = self.service;
+        let place = |key: &str| service.place.key(key);
+        let is_off = |tls: &serde_json::Value| {
+            tls.get("disabled").and_then(serde_json::Value::as_bool) == Some(true)
+        };
+        if service.tls.as_ref().is_some_and(|tls| !is_off(tls)) {
+            // Serving in the clear what was meant to be encrypted is never what the original does.
+            let problem = Problem::refuse(place("tls"), "TLS for clients is not built yet");
+            self.problems
+                .push(problem.hint("end TLS in front of the gateway, or set tls.disabled"));
+        }
+        let parts = [
+            (service.client_tls.is_some(), "client_tls", "TLS towards backends is not built yet"),
+            (service.plugin.is_some(), "plugin", "Go plugins cannot be loaded"),
+            (
+                !service.async_agents.is_empty(),
+                "async_agent",
+                "event-driven agents are not built yet",
+            ),
+            (service.server.use_h2c, "use_h2c", "HTTP/2 is not built yet"),
+        ];
+        for (_, key, what) in parts.into_iter().filter(|(is_used, ..)| *is_used) {
+            self.problems
+                .push(Problem::lenient(place(key), what).hint("--lenient starts without it"));
+        }
+    }
+
     /// All routes in the order in which the original registers them: it decides the order of `Allow`.
     fn routes(&mut self, options: &RouterOptions) -> (super::route::Routes, Vec<RouteTarget>) {
-        let mut table = RouteTable { builder: RoutesBuilder::new(options.route_options()), targets: Vec::new() };
+        let mut table = RouteTable {
+            builder: RoutesBuilder::new(options.route_options()),
+            targets: Vec::new(),
+        };
         let service = self.service;
         if let Some(route) = options.health_route()
             && let Err(conflict) = table.add("GET", route, RouteTarget::Health)
         {
-            let place = service.extra_config.get("router").map_or_else(|| service.place.clone(), |block| block.place_at("/health_path"));
+            let place = service
+                .extra_config
+                .get("router")
+                .map_or_else(|| service.place.clone(), |block| block.place_at("/health_path"));
             self.problems.push(Problem::refuse(place, conflict));
         }
-        let built_in = [("/__debug/*param", service.debug_endpoint, RouteTarget::Debug), ("/__echo/*param", service.echo_endpoint, RouteTarget::Echo)];
+        let built_in = [
+            ("/__debug/*param", service.debug_endpoint, RouteTarget::Debug),
+            ("/__echo/*param", service.echo_endpoint, RouteTarget::Echo),
+        ];
         for (route, is_on, target) in built_in {
             for method in ANY_METHODS.iter().filter(|_| is_on) {
                 if let Err(conflict) = table.add(method, route, target.clone()) {
@@ -254,12 +324,17 @@ impl Compiler<'_> {
             let method = endpoint.method.as_str();
             if !ENDPOINT_METHODS.contains(&method) {
                 self.problems.push(
-                    Problem::lenient(endpoint.place.clone(), format!("[ENDPOINT: {}] Unsupported method {method}", endpoint.route))
-                        .hint(format!("endpoints may use {}", ENDPOINT_METHODS.join(", "))),
+                    Problem::lenient(
+                        endpoint.place.clone(),
+                        format!("[ENDPOINT: {}] Unsupported method {method}", endpoint.route),
+                    )
+                    .hint(format!("endpoints may use {}", ENDPOINT_METHODS.join(", "))),
                 );
                 continue;
             }
-            if let Err(conflict) = table.add(method, &endpoint.route, RouteTarget::Endpoint(EndpointId(u32_of(index)))) {
+            if let Err(conflict) =
+                table.add(method, &endpoint.route, RouteTarget::Endpoint(EndpointId(u32_of(index))))
+            {
                 self.problems.push(Problem::refuse(endpoint.place.clone(), conflict));
                 continue;
             }
@@ -270,7 +345,9 @@ impl Compiler<'_> {
         }
         for (route, mut methods) in methods_of.into_iter().filter(|_| options.auto_options) {
             methods.sort_unstable();
-            if let Err(conflict) = table.add("OPTIONS", route, RouteTarget::Options(methods.join(", ").into())) {
+            if let Err(conflict) =
+                table.add("OPTIONS", route, RouteTarget::Options(methods.join(", ").into()))
+            {
                 self.problems.push(Problem::refuse(service.place.clone(), conflict));
             }
         }
@@ -285,7 +362,9 @@ struct RouteTable {
 
 impl RouteTable {
     fn add(&mut self, method: &str, route: &str, target: RouteTarget) -> Result<(), String> {
-        self.builder.add(method, route, u32_of(self.targets.len())).map_err(|conflict| conflict.to_string())?;
+        self.builder
+            .add(method, route, u32_of(self.targets.len()))
+            .map_err(|conflict| conflict.to_string())?;
         self.targets.push(target);
         Ok(())
     }
@@ -325,7 +404,10 @@ fn host_plan(host: &Host) -> HostPlan {
         authority: address.authority.as_str().into(),
         origin: format!("{scheme}://{}", address.authority).into(),
         path_prefix: address.path_prefix.as_str().into(),
-        authorization: address.user_info.as_deref().map(|user| format!("Basic {}", BASE64.encode(user)).into()),
+        authorization: address
+            .user_info
+            .as_deref()
+            .map(|user| format!("Basic {}", BASE64.encode(user)).into()),
     }
 }
 
@@ -337,7 +419,8 @@ fn pipe(endpoint: &Endpoint, draft: &EndpointDraft, mut backends: Vec<BackendPla
         _ => {
             let flatmap = Flatmap::compile(&draft.flatmap);
             if draft.is_sequential {
-                let propagated = draft.propagated_params.iter().filter_map(|param| propagated(param)).collect();
+                let propagated =
+                    draft.propagated_params.iter().filter_map(|param| propagated(param)).collect();
                 return Pipe::Sequential { calls: backends.into(), budget_ms, propagated, flatmap };
             }
             Pipe::Parallel { backends: backends.into(), budget_ms, flatmap }

@@ -1,7 +1,7 @@
 //! What one endpoint compiles to.
 
 use super::backend::BackendPlan;
-use super::feature::{CallStageBuilder, EndpointStageBuilder};
+use super::feature::EndpointStageBuilder;
 use super::statics::StaticPlan;
 use crate::json::Flatmap;
 use crate::json::render::Render;
@@ -23,8 +23,6 @@ pub struct EndpointPlan {
     /// Backends that get a copy of each request and whose answers nobody waits for.
     pub shadows: Option<Box<Shadows>>,
     pub stages: Vec<EndpointStageBuilder>,
-    /// Stages around the whole pipe.
-    pub pipe_stages: Vec<CallStageBuilder>,
     /// Answers every request with this status: an endpoint whose guard could not be built must not stand open.
     pub sealed: Option<u16>,
 }
@@ -54,7 +52,9 @@ impl ForwardedHeaders {
         match self {
             ForwardedHeaders::ContentType => name.eq_ignore_ascii_case(b"content-type"),
             ForwardedHeaders::All => true,
-            ForwardedHeaders::Listed(list) => list.iter().any(|listed| listed.as_bytes().eq_ignore_ascii_case(name)),
+            ForwardedHeaders::Listed(list) => {
+                list.iter().any(|listed| listed.as_bytes().eq_ignore_ascii_case(name))
+            }
         }
     }
 }
@@ -63,9 +63,18 @@ impl ForwardedHeaders {
 pub enum Pipe {
     Single(Box<BackendPlan>),
     /// All at once. The budget is 85 % of the endpoint's timeout.
-    Parallel { backends: Box<[BackendPlan]>, budget_ms: u64, flatmap: Option<Flatmap> },
+    Parallel {
+        backends: Box<[BackendPlan]>,
+        budget_ms: u64,
+        flatmap: Option<Flatmap>,
+    },
     /// One after another; a later one may use fields of earlier answers.
-    Sequential { calls: Box<[BackendPlan]>, budget_ms: u64, propagated: Box<[Propagated]>, flatmap: Option<Flatmap> },
+    Sequential {
+        calls: Box<[BackendPlan]>,
+        budget_ms: u64,
+        propagated: Box<[Propagated]>,
+        flatmap: Option<Flatmap>,
+    },
     /// Every request fails with this message.
     Unbuilt(Box<str>),
 }

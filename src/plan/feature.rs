@@ -85,7 +85,6 @@ pub struct EndpointDraft {
     pub static_data: Option<StaticPlan>,
     pub flatmap: Vec<FlatmapOp>,
     pub stages: Vec<EndpointStageBuilder>,
-    pub pipe_stages: Vec<CallStageBuilder>,
     /// A guard could not be built: the endpoint answers everything with this status.
     pub sealed: Option<u16>,
 }
@@ -119,7 +118,6 @@ pub enum Fallback {
 /// # Errors
 /// [`Fallback::Skip`], naming what does not fit.
 pub fn decode<T: DeserializeOwned>(block: &Block) -> Result<T, Fallback> {
-    serde_json::from_value(block.value.clone()).map_err(|error| {
-        Fallback::Skip(Problem::lenient(block.place.clone(), error.to_string()))
-    })
+    serde_json::from_value(block.value.clone())
+        .map_err(|error| Fallback::Skip(Problem::lenient(block.place.clone(), error.to_string())))
 }

@@ -101,7 +101,10 @@ impl RouterOptions {
             check_params: !self.disable_path_decoding,
             version_line: format!("X-Krakend: Version {version}\r\n").into(),
             not_found: ErrorBody::of(self.error_body.not_found.as_ref(), "404 page not found"),
-            method_not_allowed: ErrorBody::of(self.error_body.method_not_allowed.as_ref(), "405 method not allowed"),
+            method_not_allowed: ErrorBody::of(
+                self.error_body.method_not_allowed.as_ref(),
+                "405 method not allowed",
+            ),
             access_log: !self.disable_access_log,
             silent_paths: self.logger_skip_paths.iter().map(|path| path.as_str().into()).collect(),
         }

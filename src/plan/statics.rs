@@ -13,7 +13,9 @@ pub fn value_of(configured: &serde_json::Value) -> Value {
     match configured {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(is) => Value::Bool(*is),
-        serde_json::Value::Number(number) => Value::Number(Number::Float(number.as_f64().unwrap_or(0.0))),
+        serde_json::Value::Number(number) => {
+            Value::Number(Number::Float(number.as_f64().unwrap_or(0.0)))
+        }
         serde_json::Value::String(text) => Value::String(text.clone()),
         serde_json::Value::Array(items) => Value::Array(items.iter().map(value_of).collect()),
         serde_json::Value::Object(members) => {

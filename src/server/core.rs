@@ -48,7 +48,9 @@ impl Core {
         let (index, log) = (self.index, self.log.clone());
         match driver::run(self.work(bell)) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) | Err(error) => log.critical(format_args!("core {index} cannot run: {error}")),
+            Ok(Err(error)) | Err(error) => {
+                log.critical(format_args!("core {index} cannot run: {error}"))
+            }
         }
     }
 
@@ -57,11 +59,12 @@ impl Core {
         let settings = Rc::new(settings(&self.plan));
         let connections = Rc::new(Connections::default());
         task::spawn(deadline::sweep_forever());
-        let sweeping = gateway.clone();
+        let (sweeping, looking) = (gateway.clone(), connections.clone());
         task::spawn(async move {
             loop {
                 task::sleep_ms(SWEEP_MS).await;
                 sweeping.sweep();
+                looking.look_for_hang_ups();
             }
         });
         let listener = Listener::new(self.socket)?;
@@ -74,7 +77,8 @@ impl Core {
         let start = |tcp, address| {
             let stream = Stream::new(tcp);
             let (slot, connection) = connections.enter(stream);
-            let (connections, gateway, settings) = (connections.clone(), gateway.clone(), settings.clone());
+            let (connections, gateway, settings) =
+                (connections.clone(), gateway.clone(), settings.clone());
             task::spawn(async move {
                 let peer = Peer::new(address, false);
                 serve(&connection, &connections, &peer, &*gateway, &settings).await;
@@ -111,11 +115,16 @@ impl Core {
             idle_ms: client.idle_ms,
             connect_ms: client.connect_ms,
             head_ms: client.answer_head_ms,
-            head: HeadLimits { bytes_max: ANSWER_HEAD_BYTES_MAX, headers_max: HEADERS_MAX, uri_bytes_max: usize::MAX },
+            head: HeadLimits {
+                bytes_max: ANSWER_HEAD_BYTES_MAX,
+                headers_max: HEADERS_MAX,
+                uri_bytes_max: usize::MAX,
+            },
             keep_alive: client.keep_alive,
         };
         let upstreams = Upstreams::new(limits, lookup(&self.names));
-        let seed = crate::net::clock::monotonic_ns() ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let seed = crate::net::clock::monotonic_ns()
+            ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Gateway::new(self.plan.clone(), upstreams, &self.feeds, self.log.clone(), seed)
     }
 }
@@ -152,5 +161,10 @@ fn settings(plan: &PlanHandle) -> Settings {
 
 /// Errors that belong to a connection that was already gone when it was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionReset
+    )
 }

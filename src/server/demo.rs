@@ -94,14 +94,26 @@ fn document(path: &str) -> (&'static str, String) {
         Err(_) => 1,
     };
     match path.split('/').nth(1) {
-        Some("users") => ("200 OK", format!(
-            r#"{{"id":{id},"name":"Ada Example {id}","email":"ada{id}@example.com","internal":{{"risk":0.25}}}}"#
-        )),
+        Some("users") => (
+            "200 OK",
+            format!(
+                r#"{{"id":{id},"name":"Ada Example {id}","email":"ada{id}@example.com","internal":{{"risk":0.25}}}}"#
+            ),
+        ),
         Some("posts") => {
             let user = query.strip_prefix("user=").and_then(|user| user.parse().ok()).unwrap_or(id);
-            ("200 OK", format!(r#"[{{"id":{},"title":"First post of {user}"}},{{"id":{},"title":"Second post of {user}"}}]"#, user * 10 + 1, user * 10 + 2))
+            (
+                "200 OK",
+                format!(
+                    r#"[{{"id":{},"title":"First post of {user}"}},{{"id":{},"title":"Second post of {user}"}}]"#,
+                    user * 10 + 1,
+                    user * 10 + 2
+                ),
+            )
         }
-        Some("orders") => ("200 OK", format!(r#"{{"order":{id},"customer_id":{},"total":19.90}}"#, id + 100)),
+        Some("orders") => {
+            ("200 OK", format!(r#"{{"order":{id},"customer_id":{},"total":19.90}}"#, id + 100))
+        }
         _ => ("404 Not Found", r#"{"error":"the demo has no such document"}"#.to_owned()),
     }
 }

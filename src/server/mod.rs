@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Severity};
 use crate::config::{self, Service};
-use crate::features;
-use crate::plan;
 use crate::control::dns::{Dns, DnsSettings};
 use crate::control::resolver::{Limits as ResolverLimits, resolver};
 use crate::control::signals::{Signal, Signals};
 use crate::control::{Control, RunningTask, srv};
+use crate::features;
 use crate::net::bell::{self, Bell, Order, Rope};
 use crate::net::driver::{self, Choice};
 use crate::net::listener;
+use crate::plan;
 use crate::plan::{Plan, PlanHandle};
 use crate::shared::log::{Log, LogSettings, LogWriter};
 use crate::shared::names::{Names, ServiceHost};
@@ -72,14 +72,22 @@ impl fmt::Display for StartError {
             }
             StartError::Listen(address, error) => {
                 let hint = match error.kind() {
-                    io::ErrorKind::AddrInUse => ": another process listens there; choose another port with -p",
-                    io::ErrorKind::PermissionDenied => ": ports below 1024 need the capability CAP_NET_BIND_SERVICE",
-                    io::ErrorKind::AddrNotAvailable => ": no interface of this host has that address",
+                    io::ErrorKind::AddrInUse => {
+                        ": another process listens there; choose another port with -p"
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        ": ports below 1024 need the capability CAP_NET_BIND_SERVICE"
+                    }
+                    io::ErrorKind::AddrNotAvailable => {
+                        ": no interface of this host has that address"
+                    }
                     _ => "",
                 };
                 write!(f, "cannot listen on {address}: {error}{hint}")
             }
-            StartError::Driver(error) => write!(f, "io_uring was asked for and is not available: {error}"),
+            StartError::Driver(error) => {
+                write!(f, "io_uring was asked for and is not available: {error}")
+            }
             StartError::Control(error) => write!(f, "cannot start the control thread: {error}"),
             StartError::Thread(error) => write!(f, "cannot start a core: {error}"),
             StartError::Variable(name, value) => write!(f, "{name} cannot be {value:?}"),
@@ -127,7 +135,8 @@ struct Beside {
 /// # Errors
 /// See [`StartError`]; nothing is left running then.
 pub fn start(service: &Service, options: Options) -> Result<(), StartError> {
-    let compiled = plan::compile(service, features::ALL, options.lenient).map_err(StartError::Plan)?;
+    let compiled =
+        plan::compile(service, features::ALL, options.lenient).map_err(StartError::Plan)?;
     serve(compiled.plan, &compiled.warnings)
 }
 
@@ -136,11 +145,14 @@ pub fn start(service: &Service, options: Options) -> Result<(), StartError> {
 /// # Errors
 /// See [`StartError`].
 pub fn demo(port: Option<u16>) -> Result<(), StartError> {
-    let mut service = config::parse("config/demo.json", demo::CONFIG.as_bytes(), &[]).map_err(StartError::Plan)?.service;
+    let mut service = config::parse("config/demo.json", demo::CONFIG.as_bytes(), &[])
+        .map_err(StartError::Plan)?
+        .service;
     service.port = port.unwrap_or(service.port);
     let compiled = plan::compile(&service, features::ALL, false).map_err(StartError::Plan)?;
     let upstream = format!("127.0.0.1:{}", demo::UPSTREAM_PORT);
-    demo::serve_upstream(demo::UPSTREAM_PORT).map_err(|error| StartError::Listen(upstream, error))?;
+    demo::serve_upstream(demo::UPSTREAM_PORT)
+        .map_err(|error| StartError::Listen(upstream, error))?;
     eprintln!("{}", demo::guide(service.port));
     serve(compiled.plan, &compiled.warnings)
 }
@@ -187,7 +199,7 @@ fn serve(plan: Plan, warnings: &[Problem]) -> Result<(), StartError> {
 /// A problem that did not stop the start: an error where something is left out, a warning otherwise.
 fn report(log: &Log, problem: &Problem) {
     match problem.severity {
-        crate::config::problem::Severity::Warn => log.warning(format_args!("{problem}")),
+        Severity::Warn => log.warning(format_args!("{problem}")),
         _ => log.error(format_args!("{problem}")),
     }
 }
@@ -217,7 +229,8 @@ fn beside(plan: &Plan) -> Result<Beside, StartError> {
     let ttl = srv::ttl(Duration::from_millis(plan.client.srv_refresh_ms));
     let mut services = Vec::new();
     for feed in &plan.feeds {
-        let settings = srv::SrvSettings { service: feed.service.clone(), scheme: feed.scheme.clone(), ttl };
+        let settings =
+            srv::SrvSettings { service: feed.service.clone(), scheme: feed.scheme.clone(), ttl };
         let (service, lookup) = srv::service(dns.clone(), settings);
         tasks.push(control.spawn(Box::new(lookup)));
         services.push(service);
@@ -247,15 +260,21 @@ fn await_end(
     loop {
         match signals.wait(None) {
             Ok(Some(Signal::Terminate | Signal::Interrupt)) | Err(_) => break,
-            Ok(Some(Signal::Hangup)) => log.warning(format_args!("SIGHUP: reloading is not built yet")),
+            Ok(Some(Signal::Hangup)) => {
+                log.warning(format_args!("SIGHUP: reloading is not built yet"))
+            }
             Ok(None) => {}
         }
     }
     log.info(format_args!("stopping: no new connections, requests in flight are finished"));
     ring(ropes, Order::Drain);
-    let bound = (plan.listen.drain_ms > 0).then(|| Instant::now() + Duration::from_millis(plan.listen.drain_ms));
+    let bound = (plan.listen.drain_ms > 0)
+        .then(|| Instant::now() + Duration::from_millis(plan.listen.drain_ms));
     while cores.iter().any(|core| !core.is_finished()) {
-        let hurried = matches!(signals.wait(Some(Duration::from_millis(10))), Ok(Some(Signal::Terminate | Signal::Interrupt)));
+        let hurried = matches!(
+            signals.wait(Some(Duration::from_millis(10))),
+            Ok(Some(Signal::Terminate | Signal::Interrupt))
+        );
         if hurried || bound.is_some_and(|bound| Instant::now() >= bound) {
             log.warning(format_args!("stopping at once: requests in flight are cut off"));
             ring(ropes, Order::Cut);

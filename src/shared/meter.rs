@@ -79,20 +79,30 @@ impl Meter {
     /// A cell of this series for the calling core.
     pub fn counter(&self, name: &'static str, labels: &[(&str, &str)]) -> Counter {
         let cell = Arc::<Cell>::default();
-        self.register(name, labels, |series| match series {
-            Series::Counter { cells, .. } => cells.push(Arc::clone(&cell)),
-            _ => debug_assert!(false, "{name} is not a counter"),
-        }, || Series::Counter { cells: Vec::new(), retired: 0 });
+        self.register(
+            name,
+            labels,
+            |series| match series {
+                Series::Counter { cells, .. } => cells.push(Arc::clone(&cell)),
+                _ => debug_assert!(false, "{name} is not a counter"),
+            },
+            || Series::Counter { cells: Vec::new(), retired: 0 },
+        );
         Counter(cell, PhantomData)
     }
 
     /// A cell of this series for the calling core.
     pub fn gauge(&self, name: &'static str, labels: &[(&str, &str)]) -> Gauge {
         let cell = Arc::<Cell>::default();
-        self.register(name, labels, |series| match series {
-            Series::Gauge { cells } => cells.push(Arc::clone(&cell)),
-            _ => debug_assert!(false, "{name} is not a gauge"),
-        }, || Series::Gauge { cells: Vec::new() });
+        self.register(
+            name,
+            labels,
+            |series| match series {
+                Series::Gauge { cells } => cells.push(Arc::clone(&cell)),
+                _ => debug_assert!(false, "{name} is not a gauge"),
+            },
+            || Series::Gauge { cells: Vec::new() },
+        );
         Gauge(cell, PhantomData)
     }
 
@@ -106,12 +116,17 @@ impl Meter {
     ) -> Histogram {
         debug_assert!(bounds.is_sorted(), "the bounds of {name} must ascend");
         let buckets = Arc::new(Buckets::new(bounds));
-        self.register(name, labels, |series| match series {
-            Series::Histogram { cells, retired } if retired.bounds == bounds => {
-                cells.push(Arc::clone(&buckets));
-            }
-            _ => debug_assert!(false, "{name} is not a histogram with these bounds"),
-        }, || Series::Histogram { cells: Vec::new(), retired: Arc::new(Buckets::new(bounds)) });
+        self.register(
+            name,
+            labels,
+            |series| match series {
+                Series::Histogram { cells, retired } if retired.bounds == bounds => {
+                    cells.push(Arc::clone(&buckets));
+                }
+                _ => debug_assert!(false, "{name} is not a histogram with these bounds"),
+            },
+            || Series::Histogram { cells: Vec::new(), retired: Arc::new(Buckets::new(bounds)) },
+        );
         Histogram(buckets, PhantomData)
     }
 
@@ -219,9 +234,15 @@ impl Series {
                 });
                 let total = Buckets::new(retired.bounds);
                 total.absorb(retired);
-                cells.iter().for_each(|cell| total.absorb(cell));
+                for cell in &*cells {
+                    total.absorb(cell);
+                }
                 let counts = total.counts.iter().map(Cell::read).collect();
-                Value::Histogram { bounds: total.bounds, counts, sum: f64::from_bits(total.sum.read()) }
+                Value::Histogram {
+                    bounds: total.bounds,
+                    counts,
+                    sum: f64::from_bits(total.sum.read()),
+                }
             }
         }
     }
@@ -281,10 +302,15 @@ mod tests {
                 })
             })
             .collect();
-        let counters: Vec<Counter> = cores.into_iter().map(|core| core.join().expect("lives")).collect();
+        let counters: Vec<Counter> =
+            cores.into_iter().map(|core| core.join().expect("lives")).collect();
         assert_eq!(value(&meter, "requests"), Value::Counter(30_000));
         drop(counters);
-        assert_eq!(value(&meter, "requests"), Value::Counter(30_000), "a core that ended still counts");
+        assert_eq!(
+            value(&meter, "requests"),
+            Value::Counter(30_000),
+            "a core that ended still counts"
+        );
         meter.counter("requests", &[("endpoint", "/a")]).add(5);
         assert_eq!(value(&meter, "requests"), Value::Counter(30_005));
     }
@@ -305,7 +331,8 @@ mod tests {
     fn a_histogram_counts_a_value_for_the_first_bound_that_is_not_below_it() {
         const BOUNDS: &[f64] = &[1.0, 5.0];
         let meter = Meter::default();
-        let (first, second) = (meter.histogram("took", &[], BOUNDS), meter.histogram("took", &[], BOUNDS));
+        let (first, second) =
+            (meter.histogram("took", &[], BOUNDS), meter.histogram("took", &[], BOUNDS));
         for took in [0.5, 1.0, 1.5] {
             first.record(took);
         }

@@ -236,7 +236,9 @@ mod tests {
         let known = KnownName { addresses: addresses(&["10.0.0.1"]), used: Arc::clone(&used) };
         table.publish(NameTable(HashMap::from([("db".into(), known)])));
 
-        assert!(matches!(lookup.look("db"), Looked::Known(found) if dialed(&found) == ["10.0.0.1:80"]));
+        assert!(
+            matches!(lookup.look("db"), Looked::Known(found) if dialed(&found) == ["10.0.0.1:80"])
+        );
         assert!(used.load(Ordering::Relaxed));
         let Looked::Asked(asked) = lookup.look("other") else { panic!("not in the table") };
         assert_eq!(asked.answer.err(), Some(Unanswered::Overloaded));

@@ -84,7 +84,10 @@ mod tests {
         let (outbox, mut inbox) = outbox(8);
         assert!(outbox.send(1));
         assert!(outbox.clone().send(2));
-        assert_eq!((inbox.try_next(), inbox.try_next(), inbox.try_next()), (Some(1), Some(2), None));
+        assert_eq!(
+            (inbox.try_next(), inbox.try_next(), inbox.try_next()),
+            (Some(1), Some(2), None)
+        );
     }
 
     #[test]

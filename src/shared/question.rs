@@ -134,5 +134,4 @@ impl fmt::Display for Unanswered {
 impl std::error::Error for Unanswered {}
 
 #[cfg(test)]
-#[path = "question/tests.rs"]
 mod tests;

@@ -63,7 +63,8 @@ impl Tally {
             if next == state {
                 return result;
             }
-            let swap = self.0.0.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire);
+            let swap =
+                self.0.0.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire);
             match swap {
                 Ok(_) => return result,
                 Err(current) => state = current,
@@ -198,7 +199,8 @@ mod tests {
             seed % below
         };
         for round in 0..300 {
-            let (rate, capacity) = (random(2000) as f64 / 3.0 + 1.0, 1 + random(20));
+            let hundredths = u32::try_from(100 + random(66_000)).expect("small");
+            let (rate, capacity) = (f64::from(hundredths) / 100.0, 1 + random(20));
             let interval = fill_interval_ns(rate);
             let mut now = random(SECOND);
             let bucket = TokenBucket::new(rate, capacity, now);

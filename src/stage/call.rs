@@ -9,6 +9,7 @@ use super::exchange::Exchange;
 use super::failure::Failure;
 use crate::json::Document;
 use crate::net::clock::Tick;
+use crate::upstream::Url;
 use crate::wire::http1::client::Upload;
 use crate::wire::{Body, HeaderBlock, Incoming};
 
@@ -53,8 +54,8 @@ impl CallBody {
 pub struct Call<'x> {
     pub exchange: &'x Exchange<'x>,
     pub method: Cow<'x, str>,
-    /// Path and query as they will be sent.
-    pub target: Vec<u8>,
+    /// Where it goes. A stage that sends it elsewhere must have a reason.
+    pub url: Url,
     pub headers: Headers<'x>,
     pub body: CallBody,
     /// Parameters that earlier calls of a sequence gave, beside those of the path, under their internal names.
@@ -78,7 +79,14 @@ pub struct Answer {
 
 impl Answer {
     pub fn of_data(data: Document, is_complete: bool) -> Answer {
-        Answer { data, is_complete, status: 200, headers: HeaderBlock::default(), body: None, upload: None }
+        Answer {
+            data,
+            is_complete,
+            status: 200,
+            headers: HeaderBlock::default(),
+            body: None,
+            upload: None,
+        }
     }
 }
 

@@ -87,7 +87,13 @@ mod tests {
 
     #[test]
     fn every_failure_of_a_backend_is_a_500_unless_its_status_is_passed_on() {
-        for cause in [Cause::Unreachable, Cause::Deadline, Cause::Status(404), Cause::Undecodable, Cause::Merged] {
+        for cause in [
+            Cause::Unreachable,
+            Cause::Deadline,
+            Cause::Status(404),
+            Cause::Undecodable,
+            Cause::Merged,
+        ] {
             assert_eq!(cause.status(), 500);
         }
         assert_eq!(Cause::StatusPassedOn(404).status(), 404);
@@ -95,7 +101,10 @@ mod tests {
 
     #[test]
     fn merged_failures_keep_their_messages_in_order() {
-        let both = Failure::merged(vec![Failure::new(Cause::Status(404), "a"), Failure::new(Cause::Deadline, "b")]);
+        let both = Failure::merged(vec![
+            Failure::new(Cause::Status(404), "a"),
+            Failure::new(Cause::Deadline, "b"),
+        ]);
         assert_eq!(both.message, "a\nb");
         assert_eq!(both.parts, ["a", "b"]);
         assert_eq!(both.status(), 500);

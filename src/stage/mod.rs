@@ -34,7 +34,10 @@ pub enum Step<'x, T> {
 pub trait EndpointStage {
     /// # Errors
     /// A [`Failure`] is the client's answer.
-    fn on_request<'x>(&'x self, _exchange: &'x mut Exchange<'_>) -> Result<Step<'x, Reply>, Failure> {
+    fn on_request<'x>(
+        &'x self,
+        _exchange: &'x mut Exchange<'_>,
+    ) -> Result<Step<'x, Reply>, Failure> {
         Ok(Step::Next)
     }
 
@@ -49,7 +52,11 @@ pub trait CallStage {
         Ok(Step::Next)
     }
 
-    fn after<'x>(&'x self, _call: &'x mut Call<'_>, _outcome: &'x mut Outcome) -> Result<Step<'x, ()>, Failure> {
+    fn after<'x>(
+        &'x self,
+        _call: &'x mut Call<'_>,
+        _outcome: &'x mut Outcome,
+    ) -> Result<Step<'x, ()>, Failure> {
         Ok(Step::Next)
     }
 }

@@ -59,11 +59,15 @@ impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UpstreamError::Resolve(name) => write!(f, "dial tcp: lookup {name}: no such host"),
-            UpstreamError::Connect(address, error) => write!(f, "dial tcp {address}: connect: {}", reason(error)),
+            UpstreamError::Connect(address, error) => {
+                write!(f, "dial tcp {address}: connect: {}", reason(error))
+            }
             UpstreamError::TimedOut => f.write_str("context deadline exceeded"),
             UpstreamError::Closed => f.write_str("EOF"),
             UpstreamError::Truncated => f.write_str("unexpected EOF"),
-            UpstreamError::Malformed(error) => write!(f, "net/http: HTTP/1.x transport connection broken: {}", error.reason()),
+            UpstreamError::Malformed(error) => {
+                write!(f, "net/http: HTTP/1.x transport connection broken: {}", error.reason())
+            }
             UpstreamError::MalformedBody => f.write_str("invalid byte in chunk length"),
             UpstreamError::Io(error) => f.write_str(&reason(error)),
             UpstreamError::ClientBody => f.write_str("the client's body broke off"),

@@ -3,6 +3,7 @@
 pub mod error;
 pub mod pool;
 pub mod target;
+pub mod url;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 pub use error::UpstreamError;
 pub use pool::{Limits, Lookup, Pool};
 pub use target::Target;
+pub use url::Url;
 
 /// Pools that only redirects and changing host lists need are dropped when they have been unused; beyond this many a
 /// new one is refused.

@@ -13,11 +13,14 @@ use super::target::{HostName, Target};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
 use crate::net::task;
-use crate::wire::http1::client::{self, Connection, ExchangeError, IdleList, Outgoing, OutgoingBody, Response, Upload};
+use crate::wire::http1::client::{
+    self, Connection, ExchangeError, IdleList, Outgoing, OutgoingBody, Response, Upload,
+};
 use crate::wire::http1::parse::HeadLimits;
 
 /// Finds the addresses of a name; never blocks the core.
-pub type Lookup = Rc<dyn Fn(&str) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, UpstreamError>>>>>;
+pub type Lookup =
+    Rc<dyn Fn(&str) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, UpstreamError>>>>>;
 
 /// What a pool may cost.
 #[derive(Clone, Debug)]
@@ -65,7 +68,14 @@ impl Pool {
         let idle = IdleList::default();
         idle.idle_max.set(if limits.keep_alive { limits.idle_max } else { 0 });
         idle.idle_ms.set(limits.idle_ms);
-        Pool { target, limits, lookup, idle: Rc::new(idle), dials: Cell::new(0), waiting: RefCell::default() }
+        Pool {
+            target,
+            limits,
+            lookup,
+            idle: Rc::new(idle),
+            dials: Cell::new(0),
+            waiting: RefCell::default(),
+        }
     }
 
     pub fn target(&self) -> &Target {
@@ -89,7 +99,10 @@ impl Pool {
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn exchange(&self, attempt: Attempt) -> Result<(Response, Option<Upload>), UpstreamError> {
+    pub async fn exchange(
+        &self,
+        attempt: Attempt,
+    ) -> Result<(Response, Option<Upload>), UpstreamError> {
         let Attempt { mut head, body, is_head_request, is_repeatable, deadline } = attempt;
         let mut kept_allowed = true;
         loop {
@@ -101,7 +114,8 @@ impl Pool {
             let is_reused = connection.is_reused;
             connection.stream.watch().arm(self.head_deadline(deadline));
             let outgoing = Outgoing { head, body: body.clone(), is_head_request };
-            match client::exchange(connection, self.idle.clone(), outgoing, &self.limits.head).await {
+            match client::exchange(connection, self.idle.clone(), outgoing, &self.limits.head).await
+            {
                 Ok((response, upload)) => {
                     response.arm(deadline);
                     return Ok((response, upload));
@@ -129,7 +143,8 @@ impl Pool {
             let connection = self.idle.take()?;
             let idle_ms = clock::now().since_ms(connection.idle_since);
             let too_old = self.limits.idle_ms != 0 && idle_ms >= self.limits.idle_ms;
-            let looks_fine = !too_old && ((is_repeatable && idle_ms < 1000) || connection.stream.is_quiet_and_open());
+            let looks_fine = !too_old
+                && ((is_repeatable && idle_ms < 1000) || connection.stream.is_quiet_and_open());
             if looks_fine {
                 return Some(connection);
             }
@@ -162,7 +177,9 @@ impl Pool {
             HostName::Name(name) => {
                 let wait_ms = deadline.since_ms(clock::now());
                 match task::within_ms(wait_ms, (self.lookup)(name)).await {
-                    Some(Ok(addresses)) if addresses.is_empty() => Err(UpstreamError::Resolve(name.clone())),
+                    Some(Ok(addresses)) if addresses.is_empty() => {
+                        Err(UpstreamError::Resolve(name.clone()))
+                    }
                     Some(answer) => answer,
                     None => Err(UpstreamError::TimedOut),
                 }
@@ -230,7 +247,11 @@ impl Drop for Turn<'_> {
 }
 
 /// Tries the addresses in turn, each with a fair share of the time (as Go's dialer does); the first that answers wins.
-async fn connect_any(addresses: &[IpAddr], port: u16, deadline: Tick) -> Result<Stream, UpstreamError> {
+async fn connect_any(
+    addresses: &[IpAddr],
+    port: u16,
+    deadline: Tick,
+) -> Result<Stream, UpstreamError> {
     let mut last = UpstreamError::TimedOut;
     for (index, address) in addresses.iter().enumerate() {
         let now = clock::now();
@@ -239,11 +260,17 @@ async fn connect_any(addresses: &[IpAddr], port: u16, deadline: Tick) -> Result<
             return Err(UpstreamError::TimedOut);
         }
         let to_try = (addresses.len() - index) as u64;
-        let share = if deadline == Tick::NEVER { deadline } else { now.plus_ms((left_ms / to_try).max(left_ms.min(2000))) };
+        let share = if deadline == Tick::NEVER {
+            deadline
+        } else {
+            now.plus_ms((left_ms / to_try).max(left_ms.min(2000)))
+        };
         let address = SocketAddr::new(*address, port);
         match Stream::connect(address, share).await {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => last = UpstreamError::TimedOut,
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                last = UpstreamError::TimedOut
+            }
             Err(error) => last = UpstreamError::Connect(address, error),
         }
     }

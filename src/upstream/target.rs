@@ -36,8 +36,14 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_names() {
-        assert_eq!(Target::new(false, "127.0.0.1", 80).name, HostName::Address("127.0.0.1".parse().unwrap()));
+        assert_eq!(
+            Target::new(false, "127.0.0.1", 80).name,
+            HostName::Address("127.0.0.1".parse().unwrap())
+        );
         assert_eq!(Target::new(false, "[::1]", 80).name, HostName::Address("::1".parse().unwrap()));
-        assert_eq!(Target::new(false, "API.example", 80).name, HostName::Name("api.example".into()));
+        assert_eq!(
+            Target::new(false, "API.example", 80).name,
+            HostName::Name("api.example".into())
+        );
     }
 }

@@ -48,7 +48,12 @@ impl Incoming {
         let raw = head.bytes[head.head_len..].to_vec();
         let wants_continue = Cell::new(head.expect_continue && raw.is_empty());
         let state = RefCell::new(State { reader, raw, failed: false });
-        Some(Rc::new(Incoming { stream: stream.clone(), state, wants_continue, framing: head.framing }))
+        Some(Rc::new(Incoming {
+            stream: stream.clone(),
+            state,
+            wants_continue,
+            framing: head.framing,
+        }))
     }
 
     /// How the client framed the body; it does not change while the body is read.

@@ -93,7 +93,12 @@ pub struct Unpacked {
 
 impl Unpacked {
     pub fn new(response: Box<Response>) -> Unpacked {
-        Unpacked { response, inflate: Inflate::default(), packed: Vec::with_capacity(BUFFER_BYTES), at: 0 }
+        Unpacked {
+            response,
+            inflate: Inflate::default(),
+            packed: Vec::with_capacity(BUFFER_BYTES),
+            at: 0,
+        }
     }
 
     /// Appends the next unpacked bytes to `out`; false when the body has ended.
@@ -111,7 +116,10 @@ impl Unpacked {
                 }
             }
             out.reserve(BUFFER_BYTES);
-            self.at += self.inflate.step(&self.packed[self.at..], out).map_err(|_| ReadError::Truncated)?;
+            self.at += self
+                .inflate
+                .step(&self.packed[self.at..], out)
+                .map_err(|_| ReadError::Truncated)?;
             if out.len() > before {
                 return Ok(true);
             }

@@ -21,7 +21,15 @@ pub struct Reply {
 impl Reply {
     /// A reply without headers and body.
     pub fn empty(status: u16) -> Self {
-        Reply { status, headers: HeaderBlock::default(), body: Body::Empty, upload: None, close: false, sniff: false, has_date: false }
+        Reply {
+            status,
+            headers: HeaderBlock::default(),
+            body: Body::Empty,
+            upload: None,
+            close: false,
+            sniff: false,
+            has_date: false,
+        }
     }
 }
 

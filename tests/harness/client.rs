@@ -237,7 +237,7 @@ impl Client {
     fn head(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text.extend([name, ": ", value, "\r\n"]);
         }
         text.into_bytes()
     }
@@ -392,7 +392,7 @@ impl Client {
             self.buffer.clear();
             self.start = 0;
         }
-        let mut piece = [0; 65_536];
+        let mut piece = [0; 16_384];
         loop {
             match self.stream.read(&mut piece) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

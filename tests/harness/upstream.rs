@@ -18,7 +18,7 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Of a request's body so much is kept; all of it is checked.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
 /// Nothing in a test is held longer.
-const HOLD_LIMIT: Duration = Duration::from_secs(60);
+const HOLD_LIMIT: Duration = Duration::from_mins(1);
 
 /// A door that a test opens: an answer held by it goes on only then.
 #[derive(Clone, Default)]
@@ -249,6 +249,7 @@ struct Shared {
     accepted: AtomicUsize,
     requests: AtomicUsize,
     broken: AtomicUsize,
+    garbled: AtomicUsize,
     sent_body_bytes: AtomicU64,
     received_body_bytes: AtomicU64,
     forgetful: AtomicBool,
@@ -361,6 +362,11 @@ impl Upstream {
         self.shared.broken.load(Ordering::SeqCst)
     }
 
+    /// Connections on which something came that is no HTTP request.
+    pub fn garbled(&self) -> usize {
+        self.shared.garbled.load(Ordering::SeqCst)
+    }
+
     /// Bytes of answers' bodies that the kernel has taken.
     pub fn sent_body_bytes(&self) -> u64 {
         self.shared.sent_body_bytes.load(Ordering::Relaxed)
@@ -429,9 +435,13 @@ fn serve_connection(stream: TcpStream, number: usize, shared: &Arc<Shared>) {
             other => break other,
         }
     };
-    if outcome.is_err() {
-        shared.broken.fetch_add(1, Ordering::SeqCst);
-    }
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::Other => {
+            shared.garbled.fetch_add(1, Ordering::SeqCst)
+        }
+        Err(_) => shared.broken.fetch_add(1, Ordering::SeqCst),
+        Ok(_) => 0,
+    };
     lock(&shared.open).remove(&number);
 }
 
@@ -521,13 +531,17 @@ impl Connection<'_> {
         }
         loop {
             let mut line = String::new();
-            self.reader.read_line(&mut line)?;
+            if self.reader.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             let size = u64::from_str_radix(line.trim_end(), 16);
             let size =
                 size.map_err(|_| io::Error::other(format!("a chunk size that is none: {line:?}")))?;
             self.read_part(seen, size)?;
             let mut end = String::new();
-            self.reader.read_line(&mut end)?;
+            if self.reader.read_line(&mut end)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             if end != "\r\n" {
                 return Err(io::Error::other("a chunk or a body without its end"));
             }
@@ -538,7 +552,7 @@ impl Connection<'_> {
     }
 
     fn read_part(&mut self, seen: &mut Seen, mut left: u64) -> io::Result<()> {
-        let mut piece = [0; 32 * 1024];
+        let mut piece = [0; 16_384];
         while left > 0 {
             let most = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let count = self.reader.read(&mut piece[..most])?;
@@ -621,7 +635,7 @@ fn write_reply(
     };
     let mut head = format!("HTTP/1.1 {} Scripted\r\n", reply.status);
     for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name.as_str(), ": ", value, "\r\n"]);
     }
     let bodiless = is_head || matches!(reply.status, 204 | 304) || reply.status < 200;
     match reply.coding {

@@ -24,20 +24,34 @@ impl Dump<'_> {
             self.item("Connection Health Interval", text(agent, "/connection/health_interval"));
         }
         self.json_blocks(self.indent, "agent", agent);
-        let backends = agent.get("backend").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let backends =
+            agent.get("backend").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         self.title(self.indent, format_args!("Connecting to {} backend(s):", backends.len()));
-        backends.iter().for_each(|backend| self.agent_backend(backend, &text(agent, "/consumer/timeout")));
+        backends
+            .iter()
+            .for_each(|backend| self.agent_backend(backend, &text(agent, "/consumer/timeout")));
     }
 
     fn agent_backend(&self, backend: &Value, timeout: &str) {
         let indent = self.indent.repeat(2);
-        let item = |name: &str, value: &dyn Display| self.line(&indent, format_args!("{name}: {value}"));
+        let item =
+            |name: &str, value: &dyn Display| self.line(&indent, format_args!("{name}: {value}"));
         let pattern = go_pattern(&text(backend, "/url_pattern"));
         self.entry(&text(backend, "/method"), &pattern, &format!("{indent}[+] "));
         item("Timeout", &timeout);
         item("Hosts", &text(backend, "/host"));
         if self.level > 1 {
-            for key in ["target", "deny", "allow", "mapping", "group", "encoding", "is_collection", "sd", "sd_scheme"] {
+            for key in [
+                "target",
+                "deny",
+                "allow",
+                "mapping",
+                "group",
+                "encoding",
+                "is_collection",
+                "sd",
+                "sd_scheme",
+            ] {
                 item(key, &text(backend, &format!("/{key}")));
             }
         }
@@ -46,9 +60,13 @@ impl Dump<'_> {
     }
 
     fn json_blocks(&self, indent: &str, owner: &str, object: &Value) {
-        let mut blocks: Vec<_> = object.get("extra_config").and_then(Value::as_object).into_iter().flatten().collect();
+        let mut blocks: Vec<_> =
+            object.get("extra_config").and_then(Value::as_object).into_iter().flatten().collect();
         if self.level > 1 || !blocks.is_empty() {
-            self.title(indent, format_args!("{} {owner} component configuration(s):", blocks.len()));
+            self.title(
+                indent,
+                format_args!("{} {owner} component configuration(s):", blocks.len()),
+            );
         }
         blocks.sort_by_key(|(name, _)| name.as_str());
         blocks.into_iter().for_each(|(name, value)| self.component(indent, name, value));

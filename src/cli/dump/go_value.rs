@@ -18,7 +18,10 @@ impl fmt::Display for GoValue<'_> {
                 write!(f, "[{}]", texts.join(" "))
             }
             Value::Object(members) => {
-                let mut texts: Vec<_> = members.iter().map(|(key, value)| format!("{key}:{}", GoValue(value))).collect();
+                let mut texts: Vec<_> = members
+                    .iter()
+                    .map(|(key, value)| format!("{key}:{}", GoValue(value)))
+                    .collect();
                 texts.sort();
                 write!(f, "map[{}]", texts.join(" "))
             }

@@ -57,7 +57,10 @@ impl Reader<'_> {
         Ok(Node::new(position, value))
     }
 
-    fn nested(&mut self, read: fn(&mut Self) -> Result<NodeValue, SyntaxError>) -> Result<NodeValue, SyntaxError> {
+    fn nested(
+        &mut self,
+        read: fn(&mut Self) -> Result<NodeValue, SyntaxError>,
+    ) -> Result<NodeValue, SyntaxError> {
         if self.open.len() == DEPTH_MAX {
             return Err(self.fail("exceeded max depth"));
         }
@@ -91,7 +94,9 @@ impl Reader<'_> {
     fn entry(&mut self) -> Result<Entry, SyntaxError> {
         match self.next_token() {
             Some(b'"') => {}
-            Some(byte) => return Err(self.invalid(byte, "looking for beginning of object key string")),
+            Some(byte) => {
+                return Err(self.invalid(byte, "looking for beginning of object key string"));
+            }
             None => return Err(self.end()),
         }
         let (line, column) = self.lines.locate(self.at);
@@ -129,7 +134,8 @@ impl Reader<'_> {
             match self.peek() {
                 Some(byte) if byte == expected => self.at += 1,
                 Some(byte) => {
-                    let context = format!("in literal {word} (expecting '{}')", char::from(expected));
+                    let context =
+                        format!("in literal {word} (expecting '{}')", char::from(expected));
                     return Err(self.invalid(byte, &context));
                 }
                 None => return Err(self.end()),
@@ -144,7 +150,11 @@ impl Reader<'_> {
             self.at += 1;
         }
         // RFC 8259 section 6: no leading zeros; a digit after a zero is an error of what surrounds the number.
-        if self.peek() == Some(b'0') { self.at += 1 } else { self.digits("in numeric literal")? }
+        if self.peek() == Some(b'0') {
+            self.at += 1
+        } else {
+            self.digits("in numeric literal")?
+        }
         let mut is_whole = true;
         if self.peek() == Some(b'.') {
             is_whole = false;
@@ -176,14 +186,22 @@ impl Reader<'_> {
 
     /// Go keeps a float64; whole numbers that it holds exactly are kept as integers, which prints the same.
     fn number_value(&self, start: usize, is_whole: bool) -> Result<NodeValue, SyntaxError> {
-        let text = self.text.get(start..self.at).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
-        let exact = text.parse::<i64>().ok().filter(|value| is_whole && value.unsigned_abs() <= EXACT_MAX.unsigned_abs());
+        let text = self
+            .text
+            .get(start..self.at)
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .unwrap_or_default();
+        let exact = text
+            .parse::<i64>()
+            .ok()
+            .filter(|value| is_whole && value.unsigned_abs() <= EXACT_MAX.unsigned_abs());
         let number = match exact {
             Some(value) if text != "-0" => Number::Int(value),
             _ => Number::Float(text.parse().unwrap_or(f64::INFINITY)),
         };
         if number.to_f64().is_infinite() {
-            let what = format!("json: cannot unmarshal number {text} into Go value of type float64");
+            let what =
+                format!("json: cannot unmarshal number {text} into Go value of type float64");
             return Err(SyntaxError::new(self.lines.locate(start), what));
         }
         Ok(NodeValue::Number(number, "float64"))
@@ -230,7 +248,8 @@ impl Reader<'_> {
     /// At the `u`. A surrogate without its other half becomes U+FFFD, as in Go.
     fn unicode_escape(&mut self) -> Result<char, SyntaxError> {
         let high = self.hex4()?;
-        if !(0xD800..0xDC00).contains(&high) || self.text.get(self.at..self.at + 2) != Some(b"\\u") {
+        if !(0xD800..0xDC00).contains(&high) || self.text.get(self.at..self.at + 2) != Some(b"\\u")
+        {
             return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
         }
         let before = self.at;
@@ -270,7 +289,8 @@ impl Reader<'_> {
                 let bracket = self.text.get(*open).copied().map_or(' ', char::from);
                 Some(format!("the {bracket} of line {line}, column {column} is never closed"))
             }
-            None => Some("the file has no content".to_owned()).filter(|_| self.text.trim_ascii().is_empty()),
+            None => Some("the file has no content".to_owned())
+                .filter(|_| self.text.trim_ascii().is_empty()),
         };
         error
     }
@@ -287,11 +307,16 @@ fn hint(byte: u8, context: &str) -> Option<&'static str> {
     match (byte, context) {
         (b'/' | b'#', _) => Some("JSON has no comments; a key such as \"@comment\" is left alone"),
         (b'\'', _) => Some("keys and texts are written with double quotes"),
-        (b'}', "looking for beginning of object key string") | (b']', "looking for beginning of value") => {
+        (b'}', "looking for beginning of object key string")
+        | (b']', "looking for beginning of value") => {
             Some("the comma before this one is one too many")
         }
-        (b'"' | b'{' | b'[', "after object key:value pair" | "after array element") => Some(KEY_COMMA_HINT),
-        (0xEF, "looking for beginning of value") => Some("the file begins with a byte order mark; save it without"),
+        (b'"' | b'{' | b'[', "after object key:value pair" | "after array element") => {
+            Some(KEY_COMMA_HINT)
+        }
+        (0xEF, "looking for beginning of value") => {
+            Some("the file begins with a byte order mark; save it without")
+        }
         (b'{', "looking for beginning of object key string") => {
             Some("a template is read only as flexible configuration, with FC_ENABLE=1")
         }

@@ -12,7 +12,8 @@ const COUNTED_BYTES_MAX: usize = 4096;
 
 impl<'a> Lines<'a> {
     pub fn new(text: &'a [u8]) -> Self {
-        let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text).map(|at| at + 1)).collect();
+        let starts =
+            std::iter::once(0).chain(memchr::memchr_iter(b'\n', text).map(|at| at + 1)).collect();
         Self { text, starts }
     }
 

@@ -63,7 +63,9 @@ impl Node {
     /// Follows one step of a JSON pointer, unescaped.
     pub fn child(&self, step: &str) -> Option<&Self> {
         match &self.value {
-            NodeValue::Map(entries) => entries.iter().rev().find(|entry| entry.key == step).map(|entry| &entry.value),
+            NodeValue::Map(entries) => {
+                entries.iter().rev().find(|entry| entry.key == step).map(|entry| &entry.value)
+            }
             NodeValue::List(list) => step.parse::<usize>().ok().and_then(|index| list.get(index)),
             _ => None,
         }
@@ -125,7 +127,10 @@ impl Number {
         match self {
             Self::Int(value) => value,
             Self::Uint(value) => i64::try_from(value).unwrap_or(i64::MAX),
-            #[allow(clippy::cast_possible_truncation, reason = "a saturating cut is what is wanted")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "a saturating cut is what is wanted"
+            )]
             Self::Float(value) => value as i64,
         }
     }
@@ -143,7 +148,9 @@ impl Number {
         match self {
             Self::Int(value) => value.into(),
             Self::Uint(value) => value.into(),
-            Self::Float(value) => serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, Into::into),
+            Self::Float(value) => {
+                serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, Into::into)
+            }
         }
     }
 }

@@ -11,8 +11,9 @@ use super::node::{Entry, Node, NodeValue, Number};
 
 pub fn read(bytes: &[u8]) -> Result<Node, SyntaxError> {
     let lines = Lines::new(bytes);
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| SyntaxError::new(lines.locate(error.valid_up_to()), "toml: invalid UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        SyntaxError::new(lines.locate(error.valid_up_to()), "toml: invalid UTF-8")
+    })?;
     let table = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
         SyntaxError::new(lines.locate(offset), format!("toml: {}", error.message()))
@@ -41,9 +42,10 @@ fn node(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Node {
     let converted = match value.get_ref() {
         DeValue::String(text) => NodeValue::Text(text.to_string()),
         DeValue::Integer(integer) => NodeValue::Number(number(integer), "int64"),
-        DeValue::Float(float) => {
-            NodeValue::Number(Number::Float(float.as_str().parse().unwrap_or(f64::INFINITY)), "float64")
-        }
+        DeValue::Float(float) => NodeValue::Number(
+            Number::Float(float.as_str().parse().unwrap_or(f64::INFINITY)),
+            "float64",
+        ),
         DeValue::Boolean(value) => NodeValue::Bool(*value),
         DeValue::Datetime(date) => NodeValue::Text(date.to_string()),
         DeValue::Array(list) => array(list, lines),
@@ -67,7 +69,8 @@ mod tests {
 
     #[test]
     fn tables_keep_the_order_of_the_file() {
-        let text = b"z = 1\n[b.c]\nx = [1, 2.5, \"t\", true]\n[[a]]\nn = 0x10\n[[a]]\nd = 2020-01-02\n";
+        let text =
+            b"z = 1\n[b.c]\nx = [1, 2.5, \"t\", true]\n[[a]]\nn = 0x10\n[[a]]\nd = 2020-01-02\n";
         let value = read(text).expect("right").to_json();
         let expected = json!({"z": 1, "b": {"c": {"x": [1, 2.5, "t", true]}}, "a": [{"n": 16}, {"d": "2020-01-02"}]});
         assert_eq!(value.to_string(), expected.to_string());
@@ -85,7 +88,10 @@ mod tests {
     #[test]
     fn keys_and_values_know_their_positions() {
         let root = read(b"version = 3\n[[endpoints]]\nendpoint = \"/a\"\n").expect("right");
-        let endpoint = root.child("endpoints").and_then(|list| list.child("0")).and_then(|e| e.child("endpoint"));
+        let endpoint = root
+            .child("endpoints")
+            .and_then(|list| list.child("0"))
+            .and_then(|e| e.child("endpoint"));
         assert_eq!(endpoint.map(|node| (node.line, node.column)), Some((3, 12)));
     }
 }

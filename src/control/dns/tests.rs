@@ -48,7 +48,11 @@ async fn both_families_are_asked_for_and_the_shorter_ttl_counts() {
     server.ips("both.test", 40, &["10.0.0.1", "fd00::1", "10.0.0.2"]);
     let found = dns(&server).addresses("both.test").await.expect("found");
     assert_eq!(found.ips, ips(&["10.0.0.1", "10.0.0.2", "fd00::1"]));
-    assert!(found.ttl > Duration::from_secs(38) && found.ttl <= Duration::from_secs(40), "{:?}", found.ttl);
+    assert!(
+        found.ttl > Duration::from_secs(38) && found.ttl <= Duration::from_secs(40),
+        "{:?}",
+        found.ttl
+    );
     assert_eq!((server.asked("both.test", A), server.asked("both.test", AAAA)), (1, 1));
 }
 
@@ -101,7 +105,9 @@ async fn names_with_underscores_capitals_and_other_scripts_are_asked_for() {
     server.ips("upper.test", 40, &["10.0.0.2"]);
     server.ips("xn--mnchen-3ya.test", 40, &["10.0.0.3"]);
     let dns = dns(&server);
-    for (host, ip) in [("my_service", "10.0.0.1"), ("Upper.TEST", "10.0.0.2"), ("münchen.test", "10.0.0.3")] {
+    for (host, ip) in
+        [("my_service", "10.0.0.1"), ("Upper.TEST", "10.0.0.2"), ("münchen.test", "10.0.0.3")]
+    {
         assert_eq!(dns.addresses(host).await.expect(host).ips, ips(&[ip]));
     }
 }
@@ -137,9 +143,18 @@ async fn changed_files_are_read_again() {
 
     folder.file("hosts", "10.0.0.2 db\n");
     let later = SystemTime::now() + Duration::from_secs(10);
-    fs::File::options().write(true).open(&hosts).and_then(|file| file.set_modified(later)).expect("touched");
-    assert_eq!(dns.addresses("db").await.expect("found").ips, ips(&["10.0.0.1"]), "not looked at yet");
-    let past = Instant::now().checked_sub(FILES_CHECK_INTERVAL).expect("the clock is not that young");
+    fs::File::options()
+        .write(true)
+        .open(&hosts)
+        .and_then(|file| file.set_modified(later))
+        .expect("touched");
+    assert_eq!(
+        dns.addresses("db").await.expect("found").ips,
+        ips(&["10.0.0.1"]),
+        "not looked at yet"
+    );
+    let past =
+        Instant::now().checked_sub(FILES_CHECK_INTERVAL).expect("the clock is not that young");
     dns.current.lock().expect("no panic").checked_at = past;
     assert_eq!(dns.addresses("db").await.expect("found").ips, ips(&["10.0.0.2"]));
 }
@@ -147,8 +162,10 @@ async fn changed_files_are_read_again() {
 #[tokio::test]
 async fn search_domains_of_resolv_conf_are_tried_for_short_names_only() {
     let folder = Folder::new("search");
-    let resolv_conf = folder.file("resolv.conf", "nameserver 127.0.0.1\nsearch one.test two.test\n");
-    let (config, options) = parse_resolv_conf(fs::read(&resolv_conf).expect("a file")).expect("valid");
+    let resolv_conf =
+        folder.file("resolv.conf", "nameserver 127.0.0.1\nsearch one.test two.test\n");
+    let (config, options) =
+        parse_resolv_conf(fs::read(&resolv_conf).expect("a file")).expect("valid");
     assert_eq!(options.ndots, 1);
     let search: Vec<String> = config.search().iter().map(Name::to_ascii).collect();
     assert_eq!(search, ["one.test", "two.test"]);
@@ -157,7 +174,8 @@ async fn search_domains_of_resolv_conf_are_tried_for_short_names_only() {
     let server = DnsServer::start();
     server.ips("web.two.test", 40, &["10.0.0.1"]);
     server.ips("a.b", 40, &["10.0.0.2"]);
-    let parts = ResolverConfig::from_parts(None, config.search().to_vec(), vec![at(server.address)]);
+    let parts =
+        ResolverConfig::from_parts(None, config.search().to_vec(), vec![at(server.address)]);
     let provider = TokioRuntimeProvider::default();
     let built = TokioResolver::builder_with_config(parts, provider).with_options(options);
     let dns = dns(&server);

@@ -74,7 +74,8 @@ fn a_name_is_asked_for_once_and_then_found_in_the_table() {
         let Looked::Asked(asked) = lookup.look("db.test") else { panic!("not known yet") };
         let found = asked.addresses().await.expect("found");
         let sockets: Vec<SocketAddr> = found.sockets(5432).collect();
-        let expected = ["10.0.0.1:5432", "[fd00::1]:5432"].map(|socket| socket.parse().expect("valid"));
+        let expected =
+            ["10.0.0.1:5432", "[fd00::1]:5432"].map(|socket| socket.parse().expect("valid"));
         assert_eq!(sockets, expected);
         for _ in 0..10 {
             assert!(is_known(&mut lookup, "db.test"));
@@ -229,7 +230,10 @@ fn a_failure_is_told_again_without_a_question_for_a_short_time() {
                 assert_eq!(first(&mut lookup, host).await, Err(expected));
             }
         }
-        assert_eq!((world.server.asked("missing.test", A), world.server.asked("broken.test", A)), (1, 1));
+        assert_eq!(
+            (world.server.asked("missing.test", A), world.server.asked("broken.test", A)),
+            (1, 1)
+        );
         pause(120 * MS).await;
         world.server.ips("missing.test", 60, &["10.0.0.1"]);
         assert_eq!(first(&mut lookup, "missing.test").await.expect("it exists now"), "10.0.0.1:80");
@@ -241,7 +245,10 @@ fn no_answer_is_a_timeout() {
     let world = world(limits());
     world.server.reply("silent.test", Reply::Silence);
     on_core(async || {
-        assert_eq!(first(&mut world.names.lookup(), "silent.test").await, Err(LookupError::Timeout));
+        assert_eq!(
+            first(&mut world.names.lookup(), "silent.test").await,
+            Err(LookupError::Timeout)
+        );
     });
 }
 
@@ -255,7 +262,8 @@ fn names_are_forgotten_when_there_are_too_many() {
             world.server.ips(&host, 60 + number, &["10.0.0.1"]);
             first(&mut lookup, &host).await.expect("found");
         }
-        let known = (0..6).filter(|number| is_known(&mut lookup, &format!("h{number}.test"))).count();
+        let known =
+            (0..6).filter(|number| is_known(&mut lookup, &format!("h{number}.test"))).count();
         assert_eq!(known, 3);
         assert!(is_known(&mut lookup, "h5.test"));
     });

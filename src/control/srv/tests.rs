@@ -58,8 +58,7 @@ fn only_the_lowest_priority_number_counts_and_the_order_is_fixed() {
         record(10, 1, 80, "a."),
         record(10, 1, 79, "b."),
     ];
-    let expected =
-        ["http://a.:81", "http://a.:81", "http://a.:80", "http://b.:79", "http://b.:80"];
+    let expected = ["http://a.:81", "http://a.:81", "http://a.:80", "http://b.:79", "http://b.:80"];
     assert_eq!(shown(&hosts(records, "")), expected);
     assert_eq!(shown(&hosts(vec![record(0, 5, 443, "s.test.")], "https")), ["https://s.test.:443"]);
     assert!(hosts(Vec::new(), "http").is_empty());

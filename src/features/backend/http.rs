@@ -27,7 +27,10 @@ impl Feature for Http {
     fn compile(&self, block: &Block, site: &mut Site<'_>) -> Result<(), Fallback> {
         let Site::Backend(draft) = site else { return Ok(()) };
         let skip = |member: &str, what: &str| {
-            Err(Fallback::Skip(Problem::lenient(block.place_at(&format!("/{member}")), what.to_owned())))
+            Err(Fallback::Skip(Problem::lenient(
+                block.place_at(&format!("/{member}")),
+                what.to_owned(),
+            )))
         };
         // The details come first: where the key is there, the code is not even looked at.
         if let Some(details) = block.value.get("return_error_details") {

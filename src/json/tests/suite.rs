@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::json::{Decoder, Document};
+use super::{meaning, written};
+use crate::json::Decoder;
 
 /// Whole documents with something behind them: the first value counts, what follows is not read.
 fn is_value_with_tail(name: &str) -> bool {
@@ -10,8 +11,6 @@ fn is_value_with_tail(name: &str) -> bool {
         "n_array_comma_after_close.json",
         "n_array_extra_close.json",
         "n_multidigit_number_then_00.json",
-        "n_number_-01.json",
-        "n_number_1_000.json",
         "n_object_trailing_comment.json",
         "n_object_trailing_comment_open.json",
         "n_object_trailing_comment_slash_open.json",
@@ -35,10 +34,6 @@ fn folder() -> Option<PathBuf> {
     Some(data.join("JSONTestSuite")).filter(|folder| folder.is_dir())
 }
 
-fn written(document: &Document) -> String {
-    super::written(document)
-}
-
 #[test]
 fn the_public_test_suite_is_accepted_and_refused_as_it_says() {
     let Some(folder) = folder() else {
@@ -60,7 +55,7 @@ fn the_public_test_suite_is_accepted_and_refused_as_it_says() {
                     serde_json::Value::Array(_) => serde_json::json!({ "collection": wanted }),
                     _ => serde_json::json!({ "content": wanted }),
                 };
-                assert_eq!(super::meaning(&written(&document)), wanted, "{name}");
+                assert_eq!(meaning(&written(&document)), wanted, "{name}");
                 counts[0] += 1;
             }
             Some("n_") if is_value_with_tail(&name) => {

@@ -119,6 +119,9 @@ impl<'a> Tokens<'a> {
                 let raw = self.raw(start + "<![CDATA[".len(), self.position().saturating_sub("]]>".len()));
                 self.characters(line_feeds(raw)).map(|text| Some(Token::Text(text)))
             }
+            Event::PI(instruction) if !is_name(leading_name(instruction.target())) => {
+                Err(self.syntax_error("expected target name after <?"))
+            }
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::DocType(_) => Ok(Some(Token::Other)),
             Event::Eof if self.is_cut_off => Err(self.syntax_error("invalid UTF-8")),
             Event::Eof if self.open.is_empty() => Ok(None),
@@ -494,6 +497,12 @@ fn is_name_start(character: char) -> bool {
 
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.' | b'-')
+}
+
+/// As much of a text as could be a name.
+fn leading_name(text: &str) -> &str {
+    let length = text.bytes().take_while(|byte| *byte >= 0x80 || is_name_byte(*byte)).count();
+    text.get(..length).unwrap_or_default()
 }
 
 /// What a value without quotes may consist of.

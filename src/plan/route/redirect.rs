@@ -100,16 +100,20 @@ impl Location {
 #[must_use]
 pub fn location(target: &RequestTarget<'_>, redirect: &Redirect, forwarded_prefix: Option<&[u8]>) -> Location {
     let path = match (redirect.rule, forwarded_prefix) {
+        // An absolute url may have no path, and its missing slash then goes to the prefix.
+        (RedirectRule::OtherSlash, Some(prefix)) if target.path.is_empty() => with_prefix(prefix, b""),
         (RedirectRule::OtherSlash, Some(prefix)) => with_prefix(prefix, &redirect.path),
         _ => redirect.path.clone(),
     };
     let mut url = Vec::with_capacity(path.len() + target.query.map_or(0, |query| query.len() + 1));
     path::encode_like(&path, target.path, &mut url);
     if target.scheme.is_empty() {
-        url = clean_location(url, target.query);
+        url = clean_location(&url, target.query);
     } else {
         let scheme = target.scheme.to_ascii_lowercase();
-        url = [&scheme, &b"://"[..], target.authority, &url].concat();
+        let is_relative = url.first().is_some_and(|&byte| byte != b'/') && !target.authority.is_empty();
+        let slash: &[u8] = if is_relative { b"/" } else { b"" };
+        url = [&scheme, &b"://"[..], target.authority, slash, &url].concat();
     }
     if let Some(query) = target.query {
         url.push(b'?');
@@ -122,12 +126,11 @@ pub fn location(target: &RequestTarget<'_>, redirect: &Redirect, forwarded_prefi
 fn with_prefix(prefix: &[u8], path: &[u8]) -> Vec<u8> {
     let prefix = clean(prefix);
     if prefix == b"." {
-        return path.to_vec();
+        return if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
     }
     let mut out: Vec<u8> = prefix.into_iter().filter(|byte| byte.is_ascii_alphanumeric() || b"/-".contains(byte)).collect();
     out.dedup_by(|one, other| *one == b'/' && *other == b'/');
-    // `/` comes of the empty path of an absolute url, and goes as the slash at the end.
-    if path != b"/" || out.is_empty() {
+    if !path.is_empty() {
         out.push(b'/');
         out.extend_from_slice(path);
     }
@@ -135,23 +138,23 @@ fn with_prefix(prefix: &[u8], path: &[u8]) -> Vec<u8> {
 }
 
 /// Makes a relative path absolute and removes its dots, as `http.Redirect` does.
-fn clean_location(path: Vec<u8>, query: Option<&[u8]>) -> Vec<u8> {
-    let path = if path.starts_with(b"/") {
-        path
-    } else {
-        // Relative to itself, as gin has changed the request's path by now.
-        let directory = memchr::memrchr(b'/', &path).map_or(0, |at| at + 1);
-        [&path[..directory], &path].concat()
-    };
+fn clean_location(path: &[u8], query: Option<&[u8]>) -> Vec<u8> {
     let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
     let path = &path[slashes.saturating_sub(1)..];
     // A `#` in the query starts a fragment here, and Go leaves a url alone that does not parse.
     let fragment = query.and_then(|query| memchr::memchr(b'#', query).map(|at| &query[at + 1..]));
-    let is_url = fragment.is_none_or(|fragment| path::check_escapes(fragment).is_ok());
-    if !is_url {
+    if fragment.is_some_and(|fragment| path::check_escapes(fragment).is_err()) {
         return path.to_vec();
     }
-    let mut cleaned = clean(path);
+    let mut cleaned = match path.first() {
+        Some(b'/') => clean(path),
+        Some(_) => {
+            // Relative to itself, as gin has changed the request's path by now.
+            let directory = memchr::memrchr(b'/', path).map_or(0, |at| at + 1);
+            clean(&[&path[..directory], path].concat())
+        }
+        None => b"/".to_vec(),
+    };
     if path.ends_with(b"/") && !cleaned.ends_with(b"/") {
         cleaned.push(b'/');
     }

@@ -49,7 +49,7 @@ impl AccessRecord {
 /// Fewer digits the longer it took: 10 µs above a millisecond, 10 ms above a second, 10 s above a minute.
 fn rounded(latency: Duration) -> Duration {
     let unit_ns: u64 = match latency {
-        _ if latency > Duration::from_secs(60) => 10_000_000_000,
+        _ if latency > Duration::from_mins(1) => 10_000_000_000,
         _ if latency > Duration::from_secs(1) => 10_000_000,
         _ if latency > Duration::from_millis(1) => 10_000,
         _ => return latency,
@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn errors_are_counted_below_the_line() {
-        let shown = line(Duration::from_secs(3), "::1", "GET", "/", &["invalid status code 503", "x"]);
+        let shown =
+            line(Duration::from_secs(3), "::1", "GET", "/", &["invalid status code 503", "x"]);
         assert!(shown.ends_with("\"/\"\nError #01: invalid status code 503\nError #02: x\n"));
         assert!(shown.contains("|       3s |"));
     }

@@ -127,7 +127,10 @@ fn the_access_log_stands_between_the_lines_in_order() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].ends_with("before") && lines[2].ends_with("after"), "{lines:?}");
     assert!(lines[1].starts_with("[GIN] 20"), "{lines:?}");
-    assert!(lines[1].ends_with(" | 404 |    1.5ms |       127.0.0.1 | GET      \"/nope\""), "{lines:?}");
+    assert!(
+        lines[1].ends_with(" | 404 |    1.5ms |       127.0.0.1 | GET      \"/nope\""),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -166,7 +166,8 @@ impl Writer {
         if self.dropped == 0 || !is_due {
             return;
         }
-        let message = format!("[SERVICE: Logging] {} lines dropped, the output is too slow", self.dropped);
+        let message =
+            format!("[SERVICE: Logging] {} lines dropped, the output is too slow", self.dropped);
         self.line(SystemTime::now(), Level::Warning, &message);
         self.flush();
         self.dropped = 0;

@@ -21,7 +21,11 @@ pub enum ReadError {
 
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> ReadError {
-        if error.kind() == io::ErrorKind::TimedOut { ReadError::TimedOut } else { ReadError::Io(error) }
+        if error.kind() == io::ErrorKind::TimedOut {
+            ReadError::TimedOut
+        } else {
+            ReadError::Io(error)
+        }
     }
 }
 
@@ -85,7 +89,12 @@ impl BodyReader {
     ///
     /// # Errors
     /// [`ReadError::Malformed`] for a broken chunk.
-    pub fn take_buffered(&mut self, raw: &[u8], out: &mut Vec<u8>, count_max: usize) -> Result<(), ReadError> {
+    pub fn take_buffered(
+        &mut self,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+        count_max: usize,
+    ) -> Result<(), ReadError> {
         match &mut self.coding {
             Coding::Done => {}
             Coding::UntilClose => {
@@ -130,7 +139,12 @@ impl BodyReader {
     ///
     /// # Errors
     /// See [`ReadError`]. Afterwards the connection cannot be used for another message.
-    pub async fn read_into(&mut self, stream: &Stream, raw: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<bool, ReadError> {
+    pub async fn read_into(
+        &mut self,
+        stream: &Stream,
+        raw: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, ReadError> {
         let before = out.len();
         loop {
             if self.has_buffered(raw) {

@@ -96,6 +96,7 @@ impl Decoder {
             match self.state {
                 State::Data => return Ok(self.take_data(at, input.len())),
                 State::Done => break,
+                State::Size => at = self.read_size(input, at)?,
                 State::Extension | State::TrailerValue => at = self.run(input, at)?,
                 _ => {
                     self.state = self.next(byte)?;
@@ -120,9 +121,6 @@ impl Decoder {
     /// The state after a byte of a line.
     fn next(&mut self, byte: u8) -> Result<State, ChunkError> {
         match (self.state, byte) {
-            (State::Size, b'\r') if self.digits > 0 => Ok(State::SizeLf),
-            (State::Size, b';') if self.digits > 0 => Ok(State::Extension),
-            (State::Size, _) => self.add_digit(byte),
             (State::SizeLf, b'\n') => self.begin_chunk(),
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => Ok(State::Size),
@@ -161,20 +159,28 @@ impl Decoder {
         }
     }
 
-    fn add_digit(&mut self, byte: u8) -> Result<State, ChunkError> {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            _ => return Err(ChunkError::Size),
-        };
-        if self.digits == SIZE_DIGITS_MAX {
-            return Err(ChunkError::SizeTooLarge);
+    /// The digits of a size, up to what ends them or to the end of the input.
+    fn read_size(&mut self, input: &[u8], from: usize) -> Result<usize, ChunkError> {
+        let rest = input.get(from..).unwrap_or_default();
+        for (count, &byte) in rest.iter().enumerate() {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                b'A'..=b'F' => byte - b'A' + 10,
+                b'\r' | b';' if self.digits > 0 => {
+                    self.state = if byte == b';' { State::Extension } else { State::SizeLf };
+                    return Ok(from + count + 1);
+                }
+                _ => return Err(ChunkError::Size),
+            };
+            if self.digits == SIZE_DIGITS_MAX {
+                return Err(ChunkError::SizeTooLarge);
+            }
+            self.digits += 1;
+            // Sixteen digits fit into 64 bits exactly.
+            self.size = (self.size << 4) | u64::from(digit);
         }
-        self.digits += 1;
-        // Sixteen digits fit into 64 bits exactly.
-        self.size = (self.size << 4) | u64::from(digit);
-        Ok(State::Size)
+        Ok(input.len())
     }
 
     /// The line with the size is over: data follows, or, after a size of zero, the trailers.

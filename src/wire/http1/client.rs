@@ -1,8 +1,8 @@
 //! One exchange with an upstream: send a request, read the answer's head, lend its body.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 
@@ -10,10 +10,10 @@ use super::body::{BodyReader, ReadError};
 use super::chunked;
 use super::parse::{self, HeadLimits, ParseError, Progress};
 use crate::message::head::{Framing, ResponseHead};
+use crate::net::Stream;
 use crate::net::buffer::{self, BUFFER_BYTES, Buffer};
 use crate::net::clock::{self, Tick};
 use crate::net::task::{First, first_of};
-use crate::net::Stream;
 use crate::wire::body::Incoming;
 
 /// Interim answers (1xx) that an upstream may send before the real one.
@@ -71,7 +71,8 @@ impl IdleList {
         let before = idle.len();
         idle.retain(|connection| {
             let idle_ms = self.idle_ms.get();
-            (idle_ms == 0 || now.since_ms(connection.idle_since) < idle_ms) && connection.stream.is_quiet_and_open()
+            (idle_ms == 0 || now.since_ms(connection.idle_since) < idle_ms)
+                && connection.stream.is_quiet_and_open()
         });
         self.open.set(self.open.get().saturating_sub(before - idle.len()));
     }
@@ -121,7 +122,10 @@ pub enum OutgoingBody {
     Empty,
     Bytes(Rc<Vec<u8>>),
     /// The client's body as it comes; chunked where the client did not announce a length.
-    Stream { incoming: Rc<Incoming>, chunked: bool },
+    Stream {
+        incoming: Rc<Incoming>,
+        chunked: bool,
+    },
 }
 
 /// Why there is no answer.
@@ -184,7 +188,8 @@ impl Response {
     /// # Errors
     /// See [`ReadError`]; the connection is then closed.
     pub async fn read_into(&mut self, out: &mut Vec<u8>) -> Result<bool, ReadError> {
-        let Some(stream) = self.lease.connection.as_ref().map(|connection| &connection.stream) else {
+        let Some(stream) = self.lease.connection.as_ref().map(|connection| &connection.stream)
+        else {
             return if self.reader.is_done() { Ok(false) } else { Err(ReadError::Truncated) };
         };
         let result = self.reader.read_into(stream, &mut self.head.bytes, out).await;
@@ -218,7 +223,10 @@ impl Response {
         if failed {
             self.reusable = false;
             drop(Lease { connection: self.lease.connection.take(), home: self.lease.home.clone() });
-        } else if self.reader.is_done() && self.reusable && self.reader.rest_at() >= self.head.bytes.len() {
+        } else if self.reader.is_done()
+            && self.reusable
+            && self.reader.rest_at() >= self.head.bytes.len()
+        {
             self.lease.give_back();
         }
     }
@@ -253,7 +261,9 @@ pub async fn exchange(
         OutgoingBody::Empty => {}
         // One send for a message that fits a buffer; a large body would cost more to copy than a second send.
         OutgoingBody::Bytes(bytes) if bytes.len() <= BUFFER_BYTES => head.extend_from_slice(&bytes),
-        OutgoingBody::Bytes(bytes) => rest = Some(Box::pin(send_bytes(stream.clone(), bytes)) as Upload),
+        OutgoingBody::Bytes(bytes) => {
+            rest = Some(Box::pin(send_bytes(stream.clone(), bytes)) as Upload)
+        }
         OutgoingBody::Stream { incoming, chunked } => {
             rest = Some(Box::pin(send_incoming(stream.clone(), incoming, chunked)));
         }
@@ -262,7 +272,9 @@ pub async fn exchange(
     head.truncate(head_len);
     let sent = sent.map_err(ExchangeError::from);
     let answer = match (sent, rest) {
-        (Ok(()), None) => read_head(&stream, limits, is_head_request).await.map(|head| (head, true, None)),
+        (Ok(()), None) => {
+            read_head(&stream, limits, is_head_request).await.map(|head| (head, true, None))
+        }
         (Ok(()), Some(rest)) => send_beside(rest, &stream, limits, is_head_request).await,
         // The upstream may have answered before it closed; its answer is worth more than our error.
         (Err(ExchangeError::Closed), _) => {
@@ -310,7 +322,11 @@ async fn send_bytes(stream: Rc<Stream>, bytes: Rc<Vec<u8>>) -> Result<(), Exchan
     Ok(())
 }
 
-async fn send_incoming(stream: Rc<Stream>, incoming: Rc<Incoming>, is_chunked: bool) -> Result<(), ExchangeError> {
+async fn send_incoming(
+    stream: Rc<Stream>,
+    incoming: Rc<Incoming>,
+    is_chunked: bool,
+) -> Result<(), ExchangeError> {
     let mut piece = Buffer::take();
     loop {
         piece.clear();
@@ -337,12 +353,18 @@ async fn send_incoming(stream: Rc<Stream>, incoming: Rc<Incoming>, is_chunked: b
 }
 
 /// Reads until the head of the final answer is whole.
-async fn read_head(stream: &Stream, limits: &HeadLimits, is_head_request: bool) -> Result<ResponseHead, ExchangeError> {
+async fn read_head(
+    stream: &Stream,
+    limits: &HeadLimits,
+    is_head_request: bool,
+) -> Result<ResponseHead, ExchangeError> {
     let mut head = ResponseHead::with_bytes(Buffer::take().into_vec());
     let mut interim = 0;
     loop {
         if !head.bytes.is_empty() {
-            match parse::response(&mut head, limits, is_head_request).map_err(ExchangeError::Malformed)? {
+            match parse::response(&mut head, limits, is_head_request)
+                .map_err(ExchangeError::Malformed)?
+            {
                 Progress::Complete if head.status == 101 => {
                     return Err(ExchangeError::Protocol("the upstream switched protocols unasked"));
                 }
@@ -365,7 +387,11 @@ async fn read_head(stream: &Stream, limits: &HeadLimits, is_head_request: bool) 
         let (got, bytes) = stream.read(std::mem::take(&mut head.bytes)).await;
         head.bytes = bytes;
         if got? == 0 {
-            return Err(if head.bytes.is_empty() { ExchangeError::Closed } else { ExchangeError::Truncated });
+            return Err(if head.bytes.is_empty() {
+                ExchangeError::Closed
+            } else {
+                ExchangeError::Truncated
+            });
         }
     }
 }

@@ -208,7 +208,7 @@ impl RequestLine {
         let path_end = self.query.map_or(self.target.end as usize, |query| query - 1);
         let (form, host, path_at) = target_form(target, method, self.target.start as usize, path_end)?;
         let path = Span::new(path_at, path_end);
-        if memchr::memchr(b'%', path.of(bytes)).is_some() && path::check_escapes(path.of(bytes)).is_err() {
+        if scan::has_percent(path.of(bytes)) && path::check_escapes(path.of(bytes)).is_err() {
             return Err(ParseError::Target);
         }
         head.method = method;
@@ -235,6 +235,10 @@ fn target_end(bytes: &[u8], at: usize) -> (usize, Option<usize>) {
 
 /// The version at the end of a request line, and where the next line begins; nothing while the line is not whole.
 fn request_version(bytes: &[u8], at: usize) -> Result<Option<(Version, usize)>, ParseError> {
+    const USUAL: &[u8; 10] = b"HTTP/1.1\r\n";
+    if bytes.get(at..at + USUAL.len()) == Some(USUAL) {
+        return Ok(Some((Version::Http11, at + USUAL.len())));
+    }
     let end = scan::control(bytes, at);
     let Some(next) = line_end::<false>(bytes, end)? else { return Ok(None) };
     let version = match bytes.get(at..end).unwrap_or_default() {
@@ -303,7 +307,8 @@ fn finish_request(head: &mut RequestHead) -> Result<(), ParseError> {
 
 /// Takes the Host header, unless an absolute target has named the host already (RFC 9112 section 3.2.2).
 fn read_host(head: &mut RequestHead) -> Result<(), ParseError> {
-    let mut hosts = head.headers.iter().filter(|header| Marks::of(header.name.of(&head.bytes)) == Marks::HOST);
+    let is_host_header = |name: Span| name.len() == 4 && Marks::of(name.of(&head.bytes)) == Marks::HOST;
+    let mut hosts = head.headers.iter().filter(|header| is_host_header(header.name));
     let Some(host) = hosts.next() else { return Err(ParseError::HostMissing) };
     if hosts.next().is_some() {
         return Err(ParseError::HostRepeated);
@@ -319,31 +324,36 @@ fn read_host(head: &mut RequestHead) -> Result<(), ParseError> {
 
 /// Whether the text can be a host and a port (RFC 3986 section 3.2.2). It may be empty.
 fn is_host(text: &[u8]) -> bool {
-    let (port_at, is_name) = if let [b'[', address @ ..] = text {
+    let port_at = if let [b'[', address @ ..] = text {
         let end = address.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b':' | b'.'));
         match end {
-            Some(end) if end > 0 && address.get(end) == Some(&b']') => (end + 2, true),
+            Some(end) if end > 0 && address.get(end) == Some(&b']') => end + 2,
             _ => return false,
         }
     } else {
-        let end = memchr::memchr(b':', text).unwrap_or(text.len());
-        (end, text.iter().take(end).all(|&byte| is_host_byte(byte)))
+        text.iter().position(|&byte| !HOST_BYTES[byte as usize]).unwrap_or(text.len())
     };
-    let is_port = match text.get(port_at..).unwrap_or_default() {
+    match text.get(port_at..).unwrap_or_default() {
         [] => true,
         [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
         _ => false,
-    };
-    is_name && is_port
+    }
 }
 
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
+/// What the name of a host consists of (RFC 3986 section 3.2.2): unreserved characters, sub-delimiters, escapes.
+static HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is_sign = matches!(
+            byte as u8,
             b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
-        )
-}
+        );
+        table[byte] = is_sign || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
 
 /// `100-continue` is the only expectation there is (RFC 9110 section 10.1.1).
 fn expects_continue(headers: Headers<'_>) -> Result<bool, ParseError> {
@@ -542,9 +552,11 @@ fn line_end<const TOLERANT: bool>(bytes: &[u8], at: usize) -> Result<Option<usiz
 }
 
 #[inline]
-fn skip_blanks(bytes: &[u8], from: usize) -> usize {
-    let rest = bytes.get(from..).unwrap_or_default();
-    from + rest.iter().take_while(|&&byte| is_blank(byte)).count()
+fn skip_blanks(bytes: &[u8], mut from: usize) -> usize {
+    while let Some(b' ' | b'\t') = bytes.get(from) {
+        from += 1;
+    }
+    from
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -566,16 +578,28 @@ impl ConnectionOptions {
         if !headers.marks().has(Marks::CONNECTION) {
             return options;
         }
-        for option in headers.named("connection").flat_map(elements) {
-            if option.eq_ignore_ascii_case(b"close") {
-                options.close = true;
-            } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                options.keep_alive = true;
-            } else if !option.is_empty() {
-                options.others = true;
+        for value in headers.named("connection") {
+            // Mostly it is one word; lists take the longer way.
+            if options.add(value) {
+                continue;
+            }
+            for option in elements(value) {
+                options.others |= !options.add(option) && !option.is_empty();
             }
         }
         options
+    }
+
+    /// False: the option is none that says whether the connection is kept.
+    fn add(&mut self, option: &[u8]) -> bool {
+        if option == b"keep-alive" || option.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+        } else if option.eq_ignore_ascii_case(b"close") {
+            self.close = true;
+        } else {
+            return false;
+        }
+        true
     }
 
     fn keeps_alive(self, version: Version) -> bool {

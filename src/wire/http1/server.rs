@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use super::encode;
 use super::parse::{self, HeadLimits, ParseError, Progress};
@@ -31,6 +32,8 @@ pub struct Settings {
 const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 /// How long a client whose body nobody wanted may go on sending before the connection is cut.
 const LINGER_MS: u64 = 1000;
+/// A request that has taken so long is worth a look whether its client is still there.
+const HANG_UP_LOOK_MS: u64 = 500;
 /// First buffer of a connection: an idle one costs little, and most heads fit.
 const FIRST_BUFFER_BYTES: usize = 1024;
 
@@ -46,11 +49,22 @@ pub struct Connections {
 pub struct ClientConnection {
     pub stream: Rc<Stream>,
     waits_for_request: Cell<bool>,
+    /// When the request that is being answered came.
+    busy_since: Cell<Tick>,
+    /// The client was seen to be gone while its request was being answered.
+    is_gone: Cell<bool>,
+    answering: RefCell<Option<Waker>>,
 }
 
 impl Connections {
     pub fn enter(&self, stream: Stream) -> (usize, Rc<ClientConnection>) {
-        let connection = Rc::new(ClientConnection { stream: Rc::new(stream), waits_for_request: Cell::new(true) });
+        let connection = Rc::new(ClientConnection {
+            stream: Rc::new(stream),
+            waits_for_request: Cell::new(true),
+            busy_since: Cell::new(clock::now()),
+            is_gone: Cell::new(false),
+            answering: RefCell::default(),
+        });
         self.count.set(self.count.get() + 1);
         let mut open = self.open.borrow_mut();
         if let Some(slot) = self.free.borrow_mut().pop() {
@@ -82,6 +96,23 @@ impl Connections {
         for connection in self.open.borrow().iter().flatten() {
             if connection.waits_for_request.get() && connection.stream.is_quiet_and_open() {
                 connection.stream.watch().expire();
+            }
+        }
+    }
+
+    /// Gives up requests whose client has closed its connection meanwhile, as the original does. Looking costs a system
+    /// call, so only requests that have taken a while are looked at; called about once a second.
+    pub fn look_for_hang_ups(&self) {
+        let now = clock::now();
+        for connection in self.open.borrow().iter().flatten() {
+            let is_slow = !connection.waits_for_request.get()
+                && now.since_ms(connection.busy_since.get()) >= HANG_UP_LOOK_MS;
+            if is_slow && connection.answering.borrow().is_some() && connection.stream.is_hung_up()
+            {
+                connection.is_gone.set(true);
+                if let Some(waker) = connection.answering.take() {
+                    waker.wake();
+                }
             }
         }
     }
@@ -120,6 +151,7 @@ pub async fn serve<H: Handle>(
             Next::Refuse(error) => return refuse(stream, peer, handler, &error, settings).await,
         }
         connection.waits_for_request.set(false);
+        connection.busy_since.set(clock::now());
         if !answer(connection, connections, peer, handler, settings, &mut head).await {
             return;
         }
@@ -127,7 +159,11 @@ pub async fn serve<H: Handle>(
 }
 
 /// Reads until `head` holds a whole request head. Bytes of it may be there already.
-async fn next_request(connection: &ClientConnection, head: &mut RequestHead, settings: &Settings) -> Next {
+async fn next_request(
+    connection: &ClientConnection,
+    head: &mut RequestHead,
+    settings: &Settings,
+) -> Next {
     let stream = &connection.stream;
     let mut began = !head.bytes.is_empty();
     arm(stream, if began { settings.head_ms } else { settings.idle_ms });
@@ -178,7 +214,8 @@ async fn answer<H: Handle>(
     arm(stream, settings.request_ms);
     let incoming = Incoming::of(stream, head);
     // Boxed so that an idle connection does not carry the room that a request needs.
-    let mut reply = Box::pin(recovered(handler.handle(Request { head, body: incoming.as_ref(), peer }))).await;
+    let answered = handler.handle(Request { head, body: incoming.as_ref(), peer });
+    let mut reply = Box::pin(recovered(connection, answered)).await;
     let upload = reply.upload.take();
     let keep = head.keep_alive
         && !reply.close
@@ -186,7 +223,11 @@ async fn answer<H: Handle>(
         && upload.is_none()
         && incoming.as_ref().is_none_or(|body| !body.has_failed() && !body.was_not_asked_for());
     let keep = keep && discard(incoming.as_deref(), settings).await;
-    let how = writer::How { keep_alive: keep, is_head: head.is_head_method(), is_http_10: head.is_http_10() };
+    let how = writer::How {
+        keep_alive: keep,
+        is_head: head.is_head_method(),
+        is_http_10: head.is_http_10(),
+    };
     let write = Box::pin(writer::write(stream, reply, how, settings.write_stall_ms));
     let written = match upload {
         None => write.await,
@@ -233,7 +274,8 @@ async fn discard(incoming: Option<&Incoming>, settings: &Settings) -> bool {
         }
         Ok::<bool, super::body::ReadError>(true)
     };
-    let within_ms = if settings.request_ms == 0 { LINGER_MS } else { settings.request_ms.min(LINGER_MS) };
+    let within_ms =
+        if settings.request_ms == 0 { LINGER_MS } else { settings.request_ms.min(LINGER_MS) };
     matches!(crate::net::task::within_ms(within_ms, read).await, Some(Ok(true)))
 }
 
@@ -254,7 +296,13 @@ async fn linger(stream: &Stream) {
 }
 
 /// Answers a message that is no request, and closes.
-async fn refuse<H: Handle>(stream: &Stream, peer: &Peer, handler: &H, error: &ParseError, settings: &Settings) {
+async fn refuse<H: Handle>(
+    stream: &Stream,
+    peer: &Peer,
+    handler: &H,
+    error: &ParseError,
+    settings: &Settings,
+) {
     let status = error.status();
     handler.refused(peer, status, error.reason());
     let mut bytes = Vec::with_capacity(128);
@@ -266,17 +314,26 @@ async fn refuse<H: Handle>(stream: &Stream, peer: &Peer, handler: &H, error: &Pa
     }
 }
 
-/// A panic in the gateway costs the request that caused it, not the core.
-async fn recovered(answer: impl Future<Output = Reply>) -> Reply {
+/// A panic in the gateway costs the request that caused it, not the core. A request whose client has gone is given up.
+async fn recovered(connection: &ClientConnection, answer: impl Future<Output = Reply>) -> Reply {
     let mut answer = std::pin::pin!(answer);
-    std::future::poll_fn(move |context| {
+    let reply = std::future::poll_fn(|context| {
+        if connection.is_gone.get() {
+            return Poll::Ready(Reply { close: true, ..Reply::empty(499) });
+        }
         let poll = std::panic::AssertUnwindSafe(|| answer.as_mut().poll(context));
         match std::panic::catch_unwind(poll) {
-            Ok(poll) => poll,
-            Err(_) => std::task::Poll::Ready(Reply { close: true, ..Reply::empty(500) }),
+            Ok(Poll::Ready(reply)) => Poll::Ready(reply),
+            Ok(Poll::Pending) => {
+                connection.answering.replace(Some(context.waker().clone()));
+                Poll::Pending
+            }
+            Err(_) => Poll::Ready(Reply { close: true, ..Reply::empty(500) }),
         }
-    })
-    .await
+    });
+    let reply = reply.await;
+    connection.answering.take();
+    reply
 }
 
 /// The deadline for the next write to a client.

@@ -7,6 +7,7 @@ use super::client::Response;
 use super::server::write_deadline;
 use super::{chunked, encode};
 use crate::message::date::DateCache;
+use crate::message::sniff;
 use crate::net::buffer::{BUFFER_BYTES, Buffer};
 use crate::net::clock;
 use crate::net::{Stream, splice};
@@ -44,7 +45,12 @@ thread_local! {
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn write(stream: &Stream, reply: Reply, mut how: How, stall_ms: u64) -> Result<bool, WriteError> {
+pub async fn write(
+    stream: &Stream,
+    reply: Reply,
+    mut how: How,
+    stall_ms: u64,
+) -> Result<bool, WriteError> {
     stream.watch().arm(write_deadline(stall_ms));
     let bodiless = how.is_head || matches!(reply.status, 204 | 304) || reply.status < 200;
     if how.is_http_10 && !bodiless && !has_length(&reply.body) {
@@ -53,20 +59,50 @@ pub async fn write(stream: &Stream, reply: Reply, mut how: How, stall_ms: u64) -
     let mut out = Buffer::take();
     encode::status_line(&mut out, reply.status);
     out.extend_from_slice(reply.headers.as_bytes());
-    DATE.with(|date| encode::date(&mut out, date.borrow_mut().value(clock::unix_seconds())));
+    let mut body = reply.body;
+    let first = if reply.sniff && !bodiless {
+        first_piece(&mut body).await?
+    } else {
+        Buffer::from(Vec::new())
+    };
+    if !first.is_empty() {
+        encode::header(&mut out, b"Content-Type", sniff::content_type(&first).as_bytes());
+    }
+    if !reply.has_date {
+        DATE.with(|date| encode::date(&mut out, date.borrow_mut().value(clock::unix_seconds())));
+    }
     if !how.keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     } else if how.is_http_10 {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
-    match reply.body {
+    match body {
         Body::Empty => write_known(stream, out, reply.status, &[], bodiless).await,
         Body::Static(bytes) => write_known(stream, out, reply.status, bytes, bodiless).await,
         Body::Bytes(bytes) => write_known(stream, out, reply.status, &bytes, bodiless).await,
-        Body::Upstream(response) => write_upstream(stream, out, response, how, bodiless, stall_ms).await,
-        Body::Unpacked(unpacked) => write_unpacked(stream, out, unpacked, how, bodiless, stall_ms).await,
+        Body::Upstream(response) => {
+            write_upstream(stream, out, response, first, how, bodiless, stall_ms).await
+        }
+        Body::Unpacked(unpacked) => {
+            write_unpacked(stream, out, unpacked, first, how, bodiless, stall_ms).await
+        }
     }
     .map(|()| how.keep_alive)
+}
+
+/// The first bytes of a body that must be looked at before its head can be written.
+async fn first_piece(body: &mut Body) -> Result<Buffer, WriteError> {
+    let mut first = Buffer::take();
+    match body {
+        Body::Upstream(response) => {
+            response.read_into(&mut first).await.map_err(WriteError::Upstream)?
+        }
+        Body::Unpacked(unpacked) => {
+            unpacked.read_into(&mut first).await.map_err(WriteError::Upstream)?
+        }
+        Body::Empty | Body::Static(_) | Body::Bytes(_) => false,
+    };
+    Ok(first)
 }
 
 fn has_length(body: &Body) -> bool {
@@ -83,7 +119,13 @@ async fn send(stream: &Stream, out: Buffer, from: usize) -> Result<Buffer, Write
     Ok(out)
 }
 
-async fn write_known(stream: &Stream, mut out: Buffer, status: u16, body: &[u8], bodiless: bool) -> Result<(), WriteError> {
+async fn write_known(
+    stream: &Stream,
+    mut out: Buffer,
+    status: u16,
+    body: &[u8],
+    bodiless: bool,
+) -> Result<(), WriteError> {
     if !matches!(status, 204 | 304) && status >= 200 {
         encode::content_length(&mut out, body.len() as u64);
     }
@@ -98,25 +140,28 @@ async fn write_upstream(
     stream: &Stream,
     mut out: Buffer,
     mut response: Box<Response>,
+    mut first: Buffer,
     how: How,
     bodiless: bool,
     stall_ms: u64,
 ) -> Result<(), WriteError> {
     if bodiless {
-        if how.is_head && let Some(length) = response.length_left() {
+        if how.is_head
+            && let Some(length) = response.length_left()
+        {
             encode::content_length(&mut out, length);
         }
         out.extend_from_slice(b"\r\n");
         return send(stream, out, 0).await.map(drop);
     }
     if let Some(length) = response.length_left() {
-        encode::content_length(&mut out, length);
+        encode::content_length(&mut out, length + first.len() as u64);
         out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&first);
         response.take_buffered(&mut out, usize::MAX).map_err(WriteError::Upstream)?;
         let out = send(stream, out, 0).await?;
         return pass_known(stream, out, &mut response, stall_ms).await;
     }
-    let mut first = Buffer::take();
     response.take_buffered(&mut first, usize::MAX).map_err(WriteError::Upstream)?;
     if response.is_done() {
         // All of a chunked body is here: a length is kinder to the client.
@@ -144,7 +189,12 @@ async fn write_upstream(
 }
 
 /// Passes on the rest of a body whose length is known.
-async fn pass_known(stream: &Stream, mut out: Buffer, response: &mut Response, stall_ms: u64) -> Result<(), WriteError> {
+async fn pass_known(
+    stream: &Stream,
+    mut out: Buffer,
+    response: &mut Response,
+    stall_ms: u64,
+) -> Result<(), WriteError> {
     if let Some((source, left)) = response.splice_source()
         && left >= SPLICE_BYTES_MIN
     {
@@ -173,6 +223,7 @@ async fn write_unpacked(
     stream: &Stream,
     mut out: Buffer,
     mut body: Box<Unpacked>,
+    first: Buffer,
     how: How,
     bodiless: bool,
     stall_ms: u64,
@@ -181,8 +232,9 @@ async fn write_unpacked(
         out.extend_from_slice(b"\r\n");
         return send(stream, out, 0).await.map(drop);
     }
-    let mut piece = Buffer::take();
-    let mut more = body.read_into(&mut piece).await.map_err(WriteError::Upstream)?;
+    let mut piece = if first.capacity() > 0 { first } else { Buffer::take() };
+    let mut more =
+        !piece.is_empty() || body.read_into(&mut piece).await.map_err(WriteError::Upstream)?;
     let is_chunked = begin_unknown(&mut out, how);
     while more {
         append_piece(&mut out, &piece, is_chunked);

@@ -16,7 +16,10 @@ pub fn resolve(text: &str) -> NodeValue {
     if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
         return NodeValue::Text(text.to_owned());
     }
-    timestamp(text).map(NodeValue::Text).or_else(|| number(text)).unwrap_or_else(|| NodeValue::Text(text.to_owned()))
+    timestamp(text)
+        .map(NodeValue::Text)
+        .or_else(|| number(text))
+        .unwrap_or_else(|| NodeValue::Text(text.to_owned()))
 }
 
 fn float(value: f64) -> NodeValue {
@@ -25,11 +28,15 @@ fn float(value: f64) -> NodeValue {
 
 fn number(text: &str) -> Option<NodeValue> {
     let plain = text.replace('_', "");
-    if let Ok(value) = parse_int(&plain) {
-        return Some(NodeValue::Number(Number::Int(value), "int"));
-    }
-    if let Ok(value) = plain.parse::<u64>() {
-        return Some(NodeValue::Number(Number::Uint(value), "uint64"));
+    match parse_int(&plain) {
+        Ok(value) => return Some(NodeValue::Number(Number::Int(value), "int")),
+        // Twice as far without a sign; whatever is no whole number may still have a fraction.
+        Err("value out of range") => {
+            if let Ok(value) = plain.parse() {
+                return Some(NodeValue::Number(Number::Uint(value), "uint64"));
+            }
+        }
+        Err(_) => {}
     }
     if !is_float(&plain) {
         return None;
@@ -41,7 +48,9 @@ fn number(text: &str) -> Option<NodeValue> {
 fn is_float(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
+        Some((mantissa, exponent)) => {
+            (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
+        }
         None => (unsigned, None),
     };
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -84,7 +93,8 @@ fn digits(text: &str, max: u32) -> Option<u32> {
 fn clock_of(text: &str) -> Option<String> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let mut parts = clock.split(':');
-    let (hour, minute, second) = (digits(parts.next()?, 23)?, digits(parts.next()?, 59)?, digits(parts.next()?, 59)?);
+    let (hour, minute, second) =
+        (digits(parts.next()?, 23)?, digits(parts.next()?, 59)?, digits(parts.next()?, 59)?);
     if parts.next().is_some() || fraction.len() > 9 {
         return None;
     }
@@ -99,8 +109,12 @@ fn zone_of(text: &str) -> Option<String> {
         return Some(text.to_owned());
     }
     let (hour, minute) = text.get(1..)?.split_once(':')?;
-    let is_right = hour.len() == 2 && minute.len() == 2 && digits(hour, 24).is_some() && digits(minute, 59).is_some();
-    is_right.then(|| if matches!(text, "+00:00" | "-00:00") { "Z".to_owned() } else { text.to_owned() })
+    let is_right = hour.len() == 2
+        && minute.len() == 2
+        && digits(hour, 24).is_some()
+        && digits(minute, 59).is_some();
+    is_right
+        .then(|| if matches!(text, "+00:00" | "-00:00") { "Z".to_owned() } else { text.to_owned() })
 }
 
 #[cfg(test)]
@@ -125,7 +139,10 @@ mod tests {
 
     #[test]
     fn addresses_and_versions_stay_text() {
-        for text in ["10.0.0.1", "1.2.3", "1e", "-", "+", ".", "..", "0xZZ", "1a", "8080:80", "300ms", "infinity", "nan", "-inf"] {
+        for text in [
+            "10.0.0.1", "1.2.3", "1e", "-", "+", ".", "..", "0xZZ", "1a", "8080:80", "300ms",
+            "infinity", "nan", "-inf",
+        ] {
             assert_eq!(resolve(text), NodeValue::Text(text.to_owned()), "{text}");
         }
     }

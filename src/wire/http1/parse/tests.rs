@@ -263,6 +263,7 @@ fn connections_are_kept_as_the_version_and_the_options_say() {
         ("1.1", "Connection: keep-alive, CLOSE\r\n", false, false),
         ("1.1", "Connection: X-Hop\r\nConnection: close\r\n", false, true),
         ("1.1", "Connection: te\r\n", true, true),
+        ("1.1", "Connection: , X-Hop ,close\r\n", false, true),
         ("1.1", "Connection: closed\r\n", true, true),
         ("1.0", "", false, false),
         ("1.0", "Connection: Keep-Alive\r\n", true, false),

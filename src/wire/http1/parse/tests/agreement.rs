@@ -55,21 +55,28 @@ fn mutated(numbers: &mut Numbers, messages: &[&str]) -> Vec<u8> {
 
 // === the simple parser ===
 
+/// Whether the line is a start line, and then whether its version is 1.1.
+type FirstLine = fn(&str) -> Option<bool>;
+
+fn is_simple_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}
+
 /// Where the head ends, and the framing; nothing for what is not a clean message.
-fn simple_head(raw: &[u8], first_line: fn(&str) -> Option<(bool, bool)>) -> Option<(usize, Framing)> {
+fn simple_head(raw: &[u8], start_line: (bool, FirstLine)) -> Option<(usize, Framing)> {
     // One character a byte, so that text can be cut anywhere.
     let text: String = raw.iter().map(|&byte| byte as char).collect();
-    let start = text.len() - text.trim_start_matches("\r\n").len();
-    let start = if text.starts_with("HTTP/") { 0 } else { start };
-    let (head, _) = text[start..].split_once("\r\n\r\n")?;
+    let (is_request, first_line) = start_line;
+    let text_at_start = if is_request { text.trim_start_matches("\r\n") } else { &text };
+    let start = text.len() - text_at_start.len();
+    let (head, _) = text_at_start.split_once("\r\n\r\n")?;
     let (mut lengths, mut codings) = (Vec::new(), Vec::new());
     let mut lines = head.split("\r\n");
-    let (is_request, is_11) = first_line(lines.next()?)?;
+    let is_11 = first_line(lines.next()?)?;
     for line in lines {
         let (name, value) = line.split_once(':')?;
-        let is_token = name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
         let value = value.trim_matches([' ', '\t']);
-        if name.is_empty() || !is_token || value.chars().any(|c| c.is_ascii_control() && c != '\t') {
+        if !is_simple_token(name) || value.chars().any(|c| c.is_ascii_control() && c != '\t') {
             return None;
         }
         match name.to_ascii_lowercase().as_str() {
@@ -78,7 +85,7 @@ fn simple_head(raw: &[u8], first_line: fn(&str) -> Option<(bool, bool)>) -> Opti
             _ => {}
         }
     }
-    let head_len = raw.len() - text[start + head.chars().map(char::len_utf8).sum::<usize>() + 4..].chars().count();
+    let head_len = start + head.chars().count() + 4;
     let number = |text: &String| text.chars().all(|c| c.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
     lengths.dedup();
     match (codings.as_slice(), lengths.as_slice()) {
@@ -92,23 +99,23 @@ fn simple_head(raw: &[u8], first_line: fn(&str) -> Option<(bool, bool)>) -> Opti
     }
 }
 
-fn simple_request_line(line: &str) -> Option<(bool, bool)> {
+fn simple_request_line(line: &str) -> Option<bool> {
     let parts: Vec<&str> = line.split(' ').collect();
     let [method, target, version] = parts[..] else { return None };
-    if method.is_empty() || target.is_empty() || target.chars().any(|c| c.is_ascii_control() || c == '#') {
+    if !is_simple_token(method) || target.is_empty() || target.chars().any(|c| c.is_ascii_control() || c == '#') {
         return None;
     }
     let minor = version.strip_prefix("HTTP/1.")?;
-    (minor.len() == 1 && minor.chars().all(|c| c.is_ascii_digit())).then_some((true, minor != "0"))
+    (minor.len() == 1 && minor.chars().all(|c| c.is_ascii_digit())).then_some(minor != "0")
 }
 
-fn simple_status_line(line: &str) -> Option<(bool, bool)> {
+fn simple_status_line(line: &str) -> Option<bool> {
     let (version, rest) = line.split_once(' ')?;
     let (status, reason) = rest.split_once(' ')?;
     let status_is_whole = status.len() == 3 && status.parse::<u16>().is_ok_and(|status| (200..=999).contains(&status));
     let is_clean = status_is_whole && !matches!(status, "204" | "304") && !reason.chars().any(|c| c.is_ascii_control() && c != '\t');
     let minor = version.strip_prefix("HTTP/1.")?;
-    (is_clean && minor.len() == 1 && minor.chars().all(|c| c.is_ascii_digit())).then_some((false, minor != "0"))
+    (is_clean && minor.len() == 1 && minor.chars().all(|c| c.is_ascii_digit())).then_some(minor != "0")
 }
 
 /// Where a chunked body ends, counted from its begin.
@@ -173,7 +180,7 @@ fn what_we_accept_the_simple_parser_ends_at_the_same_byte() {
         let raw = mutated(&mut numbers, &MESSAGES);
         let mut head = RequestHead::with_bytes(raw.clone());
         let result = request(&mut head, &LIMITS);
-        let simple = simple_head(&raw, simple_request_line);
+        let simple = simple_head(&raw, (true, simple_request_line));
         if result == Ok(Progress::Complete) {
             accepted += 1;
             assert_eq!(simple, Some((head.head_len, head.framing)), "{}", raw.escape_ascii());
@@ -211,7 +218,7 @@ fn clean_answers_are_read_as_the_simple_parser_reads_them() {
     let mut agreed = 0;
     for _ in 0..ROUNDS {
         let raw = mutated(&mut numbers, &ANSWERS);
-        let Some(simple) = simple_head(&raw, simple_status_line) else { continue };
+        let Some(simple) = simple_head(&raw, (false, simple_status_line)) else { continue };
         let mut head = ResponseHead::with_bytes(raw.clone());
         let result = response(&mut head, &LIMITS, false);
         if matches!(result, Err(ParseError::Framing(FramingError::Length))) {

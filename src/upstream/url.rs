@@ -1,7 +1,7 @@
 //! `Url`: where a call goes, and where a redirect sends it (RFC 3986 section 5).
 
+use super::{Target, UpstreamError};
 use crate::message::path::{self, RequestTarget};
-use crate::upstream::{Target, UpstreamError};
 
 /// An absolute `http` or `https` URL, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,9 @@ impl Url {
         let port = match port {
             "" if self.is_tls => 443,
             "" => 80,
-            port => port.parse().map_err(|_| UpstreamError::Protocol("invalid port in a redirect"))?,
+            port => {
+                port.parse().map_err(|_| UpstreamError::Protocol("invalid port in a redirect"))?
+            }
         };
         Ok(Target::new(self.is_tls, name, port))
     }
@@ -72,7 +74,8 @@ impl Url {
             [] => (base_path.to_vec(), query),
             [b'/', ..] => (remove_dots(location_path), query),
             relative => {
-                let folder = &base_path[..memchr::memrchr(b'/', base_path).map_or(0, |slash| slash + 1)];
+                let folder =
+                    &base_path[..memchr::memrchr(b'/', base_path).map_or(0, |slash| slash + 1)];
                 (remove_dots(&[folder, relative].concat()), query)
             }
         };
@@ -87,7 +90,8 @@ fn target_of(path: &[u8], query: Option<&[u8]>) -> Result<Vec<u8>, UpstreamError
         text.extend_from_slice(query);
     }
     let mut target = Vec::with_capacity(text.len());
-    path::write_target(&text, &mut target).map_err(|_| UpstreamError::Protocol("failed to parse Location header"))?;
+    path::write_target(&text, &mut target)
+        .map_err(|_| UpstreamError::Protocol("failed to parse Location header"))?;
     Ok(target)
 }
 
@@ -111,7 +115,9 @@ fn scheme_of(text: &[u8]) -> Option<&[u8]> {
     let scheme = &text[..colon];
     let is_scheme = text[colon] == b':'
         && scheme.first().is_some_and(u8::is_ascii_alphabetic)
-        && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+        && scheme
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
     is_scheme.then_some(scheme)
 }
 

@@ -28,7 +28,7 @@ mod integration {
     mod shutdown;
     /// One request in is one request out.
     mod smuggling;
-    /// Configurations that must not start.
+    /// The start: the demo, and configurations that are refused.
     mod startup;
     /// Deadlines of endpoints and of idle or slow clients.
     mod timeouts;

@@ -11,7 +11,8 @@ use shoal::wire::http1::chunked::{self, Decoder};
 use shoal::wire::http1::encode;
 use shoal::wire::http1::parse::{self, HeadLimits, Progress};
 
-const LIMITS: HeadLimits = HeadLimits { bytes_max: 1 << 20, headers_max: 1000, uri_bytes_max: 1 << 20 };
+const LIMITS: HeadLimits =
+    HeadLimits { bytes_max: 1 << 20, headers_max: 1000, uri_bytes_max: 1 << 20 };
 /// The best of so many rounds counts: the others were disturbed.
 const ROUNDS: u32 = 15;
 const ROUND_NS: u128 = 20_000_000;
@@ -66,14 +67,17 @@ fn main() {
 
 fn request_heads() {
     let mut head = RequestHead::with_bytes(Vec::with_capacity(4096));
-    for (name, raw, headers) in [("request head, small", SMALL_REQUEST, 5), ("request head, browser", BROWSER_REQUEST, 16)]
+    for (name, raw, headers) in
+        [("request head, small", SMALL_REQUEST, 5), ("request head, browser", BROWSER_REQUEST, 16)]
     {
         let mut read = || {
             head.reset();
             head.bytes.extend_from_slice(black_box(raw));
             let progress = parse::request(&mut head, &LIMITS);
             assert!(progress == Ok(Progress::Complete) && head.head_len == raw.len());
-            assert!(head.headers.len() == headers && head.keep_alive && head.framing == Framing::Empty);
+            assert!(
+                head.headers.len() == headers && head.keep_alive && head.framing == Framing::Empty
+            );
             black_box(&head);
         };
         measure(name, raw.len(), &mut read);
@@ -86,7 +90,11 @@ fn answer_head() {
         head.reset();
         head.bytes.extend_from_slice(black_box(ANSWER));
         let progress = parse::response(&mut head, &LIMITS, false);
-        assert!(progress == Ok(Progress::Complete) && head.status == 200 && head.framing == Framing::Length(300));
+        assert!(
+            progress == Ok(Progress::Complete)
+                && head.status == 200
+                && head.framing == Framing::Length(300)
+        );
         black_box(&head);
     });
 }
@@ -108,7 +116,9 @@ fn answer_encoding() {
 }
 
 fn chunked_decoding() {
-    for (name, chunk_bytes) in [("chunked body, 4 KiB chunks", 4096), ("chunked body, 64 byte chunks", 64)] {
+    for (name, chunk_bytes) in
+        [("chunked body, 4 KiB chunks", 4096), ("chunked body, 64 byte chunks", 64)]
+    {
         let mut raw = Vec::new();
         for _ in 0..16 * 1024 / chunk_bytes {
             chunked::write_chunk_head(&mut raw, chunk_bytes);

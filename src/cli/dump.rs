@@ -55,9 +55,13 @@ impl<'a> Dump<'a> {
             self.extra("", &service.extra_config);
         }
         self.title("", format_args!("{} API endpoint(s):", service.endpoints.len()));
-        service.endpoints.iter().for_each(|endpoint| self.endpoint(endpoint));
+        for endpoint in &service.endpoints {
+            self.endpoint(endpoint);
+        }
         self.title("", format_args!("{} async agent(s):", service.async_agents.len()));
-        service.async_agents.iter().for_each(|agent| self.agent(agent));
+        for agent in &service.async_agents {
+            self.agent(agent);
+        }
     }
 
     fn transport(&self, service: &Service) {
@@ -126,7 +130,9 @@ impl<'a> Dump<'a> {
             self.indent,
             format_args!("Connecting to {} backend(s):", endpoint.backend.len()),
         );
-        endpoint.backend.iter().for_each(|backend| self.backend(backend, endpoint));
+        for backend in &endpoint.backend {
+            self.backend(backend, endpoint);
+        }
     }
 
     fn backend(&self, backend: &Backend, endpoint: &Endpoint) {
@@ -161,7 +167,9 @@ impl<'a> Dump<'a> {
     fn extra(&self, indent: &str, extra: &ExtraConfig) {
         let mut blocks: Vec<_> = extra.iter().map(|(name, block)| (name, &block.value)).collect();
         blocks.sort_by_key(|(name, _)| *name);
-        blocks.into_iter().for_each(|(name, value)| self.component(indent, name, value));
+        for (name, value) in blocks {
+            self.component(indent, name, value);
+        }
     }
 
     fn component(&self, indent: &str, name: &str, value: &Value) {
@@ -222,7 +230,7 @@ fn go_pattern(url_pattern: &str) -> String {
             .map(|letter| letter.to_ascii_uppercase())
             .map(String::from)
             .unwrap_or_default();
-        pattern.push_str(&format!("{before}{{{{.{first}{}}}}}", letters.as_str()));
+        pattern.extend([before, "{{.", &first, letters.as_str(), "}}"]);
         rest = next;
     }
     pattern + rest

@@ -35,13 +35,11 @@ fn start(options: &Run, loaded: Loaded, is_lenient: bool, terminal: &Terminal) -
     let mut service: Service = loaded.service;
     service.debug_endpoint |= options.debug > 0;
     if let Some(port) = options.port.filter(|port| *port != 0) {
-        match u16::try_from(port) {
-            Ok(port) => service.port = port,
-            Err(_) => {
-                terminal.line(format_args!("ERROR listen tcp: address {port}: invalid port"));
-                return ExitCode::from(FAILED);
-            }
-        }
+        let Ok(port) = u16::try_from(port) else {
+            terminal.line(format_args!("ERROR listen tcp: address {port}: invalid port"));
+            return ExitCode::from(FAILED);
+        };
+        service.port = port;
     }
     if service.port == 0 {
         return ExitCode::from(FAILED); // the configuration's number is no port, and has been told of
@@ -67,15 +65,14 @@ fn finish(result: Result<(), server::StartError>, terminal: &Terminal) -> ExitCo
 /// Writes all problems of a configuration that is refused.
 pub fn tell_problems(problems: &[Problem], terminal: &Terminal) {
     let title = terminal.paint(Colour::Red, PARSE_ERROR);
-    match problems {
-        [problem] => terminal.line(format_args!("{title} {problem}")),
-        _ => {
-            terminal.line(format_args!("{title} {} problems", problems.len()));
-            for problem in problems {
-                let prefix = if problem.severity == Severity::Warn { "warning: " } else { "" };
-                terminal.line(format_args!("{prefix}{problem}"));
-            }
-        }
+    if let [problem] = problems {
+        terminal.line(format_args!("{title} {problem}"));
+        return;
+    }
+    terminal.line(format_args!("{title} {} problems", problems.len()));
+    for problem in problems {
+        let prefix = if problem.severity == Severity::Warn { "warning: " } else { "" };
+        terminal.line(format_args!("{prefix}{problem}"));
     }
 }
 

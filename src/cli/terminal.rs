@@ -1,9 +1,10 @@
 //! Lines for the user on stderr, coloured when a person looks at it.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Stderr, Write};
 
 pub struct Terminal {
+    out: Stderr,
     is_coloured: bool,
 }
 
@@ -23,12 +24,13 @@ pub enum Colour {
 impl Terminal {
     pub fn stderr() -> Self {
         let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_coloured: std::io::stderr().is_terminal() && !wants_none }
+        let out = std::io::stderr();
+        Self { is_coloured: out.is_terminal() && !wants_none, out }
     }
 
     /// Writes a line; when nobody can read it any more, that is no failure of the command.
     pub fn line(&self, text: impl Display) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(self.out.lock(), "{text}");
     }
 
     pub fn paint(&self, colour: Colour, text: impl Display) -> String {

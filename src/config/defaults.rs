@@ -52,7 +52,9 @@ pub fn read(mut fields: Fields<'_>) -> Service {
     for agent in fields.objects("async_agent") {
         let (value, problems) = agent::read(agent, service.timeout, &service.host);
         service.async_agents.push(value);
-        problems.into_iter().for_each(|problem| fields.report(problem));
+        for problem in problems {
+            fields.report(problem);
+        }
     }
     service.endpoints =
         fields.objects("endpoints").into_iter().map(|one| endpoint::read(one, &service)).collect();

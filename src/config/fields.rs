@@ -254,7 +254,7 @@ impl<'a> Fields<'a> {
 
 // === impl Found ===
 
-impl<'a> Found<'a> {
+impl Found<'_> {
     /// The place, with the position of the value; a value of the environment is in its variable.
     fn located(mut self) -> Self {
         self.place = self.place.at(self.node.line, self.node.column);

@@ -62,10 +62,8 @@ pub fn unknown(key: &str, known: &[&str], place: Place) -> Option<Problem> {
 }
 
 fn guess<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let renamed = FORMER.iter().filter(|(former, _)| *former == key);
-    if let Some(name) =
-        renamed.filter_map(|(_, name)| known.iter().find(|known| *known == name)).next()
-    {
+    let mut renamed = FORMER.iter().filter(|(former, _)| *former == key);
+    if let Some(name) = renamed.find_map(|(_, name)| known.iter().find(|known| *known == name)) {
         return Some(name);
     }
     // One slip for short keys, up to a third of the letters for long ones.

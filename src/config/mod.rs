@@ -53,7 +53,7 @@ pub fn load(path: &Path, env: &[(String, String)]) -> Result<Loaded, Vec<Problem
 /// [`load`] for a text that has been read already; the ending of `file` tells the format.
 pub fn parse(file: &str, bytes: &[u8], env: &[(String, String)]) -> Result<Loaded, Vec<Problem>> {
     let file: Arc<str> = file.into();
-    let place = Place { file: file.clone(), ..Place::default() };
+    let place = Place { file: Arc::clone(&file), ..Place::default() };
     let report = Report::default();
     if variable(env, "FC_ENABLE").is_some_and(|value| !value.is_empty()) {
         let problem = Problem::lenient(

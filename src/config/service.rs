@@ -5,7 +5,7 @@ use super::host::Host;
 use super::problem::Place;
 use super::values::Millis;
 
-/// The root object. Everything that is inherited (host, timeout, cache_ttl, encodings, methods) has been filled in.
+/// The root object. Everything that is inherited (host, timeout, `cache_ttl`, encodings, methods) has been filled in.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub place: Place,

@@ -255,7 +255,10 @@ impl ResponseHead {
 
     /// Adds a header; its name must be a token.
     pub fn push_header(&mut self, name: &[u8], value: &[u8]) {
-        let header = HeaderSpan { name: append(&mut self.bytes, name), value: append(&mut self.bytes, value) };
+        let header = HeaderSpan {
+            name: append(&mut self.bytes, name),
+            value: append(&mut self.bytes, value),
+        };
         self.headers.push(header);
         self.marks.add(Marks::of(name));
     }
@@ -292,7 +295,10 @@ mod tests {
         head.push_header(b"X-One", b"1");
         head.push_header(b"x-one", b"2");
         head.push_header(b"Connection", b"close");
-        assert_eq!((head.method_name(), head.path(), head.query()), (&b"POST"[..], &b"/a"[..], &b"b=1"[..]));
+        assert_eq!(
+            (head.method_name(), head.path(), head.query()),
+            (&b"POST"[..], &b"/a"[..], &b"b=1"[..])
+        );
         assert_eq!(head.header("X-ONE"), Some(&b"1"[..]));
         assert_eq!(head.headers_named("x-One").collect::<Vec<_>>(), [b"1", b"2"]);
         assert_eq!(head.headers().iter().count(), 3);
@@ -329,6 +335,9 @@ mod tests {
         head.push_header(b"ETag", b"x");
         head.push_header(b"set-cookie", b"b=2");
         assert_eq!(head.headers_named("Set-Cookie").collect::<Vec<_>>(), [b"a=1", b"b=2"]);
-        assert_eq!(head.headers().iter().map(|(name, _)| name.to_vec()).nth(1).as_deref(), Some(&b"ETag"[..]));
+        assert_eq!(
+            head.headers().iter().map(|(name, _)| name.to_vec()).nth(1).as_deref(),
+            Some(&b"ETag"[..])
+        );
     }
 }

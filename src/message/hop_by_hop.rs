@@ -20,7 +20,9 @@ pub fn is_of_the_connection(name: &[u8]) -> bool {
     match name.len() {
         7 => is(name, "upgrade") || is(name, "trailer"),
         10 => is(name, "connection"),
-        14 => is(name, "content-length") || is(name, "http2-settings") || is(name, "content_length"),
+        14 => {
+            is(name, "content-length") || is(name, "http2-settings") || is(name, "content_length")
+        }
         16 => is(name, "proxy-connection"),
         17 => is(name, "transfer-encoding") || is(name, "transfer_encoding"),
         _ => false,
@@ -46,7 +48,9 @@ pub fn named_by_connection(headers: Headers<'_>, name: &[u8]) -> bool {
     if !marks.has(Marks::CONNECTION_NAMES) && !is(name, "keep-alive") && !is(name, "close") {
         return false;
     }
-    headers.named("connection").any(|value| elements(value).any(|element| element.eq_ignore_ascii_case(name)))
+    headers
+        .named("connection")
+        .any(|value| elements(value).any(|element| element.eq_ignore_ascii_case(name)))
 }
 
 fn is(name: &[u8], other: &str) -> bool {
@@ -70,7 +74,14 @@ mod tests {
     #[test]
     fn te_via_and_keep_alive_go_up_unless_they_are_named() {
         let head = with_connection(None);
-        for name in [&b"TE"[..], b"Via", b"Keep-Alive", b"Upgrade-Insecure-Requests", b"X-A", b"Proxy-Authorization"] {
+        for name in [
+            &b"TE"[..],
+            b"Via",
+            b"Keep-Alive",
+            b"Upgrade-Insecure-Requests",
+            b"X-A",
+            b"Proxy-Authorization",
+        ] {
             assert!(crosses_to_upstream(head.headers(), name), "{name:?}");
         }
         let head = with_connection(Some(b"te, keep-alive , X-a"));
@@ -84,8 +95,15 @@ mod tests {
     fn framing_and_connection_headers_cross_in_no_direction() {
         let head = with_connection(None);
         for name in [
-            &b"Connection"[..], b"proxy-connection", b"Transfer-Encoding", b"UPGRADE", b"Content-Length", b"Trailer",
-            b"HTTP2-Settings", b"Content_Length", b"transfer_encoding",
+            &b"Connection"[..],
+            b"proxy-connection",
+            b"Transfer-Encoding",
+            b"UPGRADE",
+            b"Content-Length",
+            b"Trailer",
+            b"HTTP2-Settings",
+            b"Content_Length",
+            b"transfer_encoding",
         ] {
             assert!(!crosses_to_upstream(head.headers(), name), "{name:?}");
             assert!(!crosses_to_client(head.headers(), name), "{name:?}");

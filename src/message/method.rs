@@ -74,8 +74,12 @@ mod tests {
 
     #[test]
     fn standard_names_come_back_as_they_were() {
-        for name in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"] {
-            assert_eq!(Method::standard(name.as_bytes()).map(|method| method.name(b"")), Some(name.as_bytes()));
+        for name in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]
+        {
+            assert_eq!(
+                Method::standard(name.as_bytes()).map(|method| method.name(b"")),
+                Some(name.as_bytes())
+            );
         }
     }
 
@@ -97,7 +101,11 @@ mod tests {
             (Method::Patch, false, true),
             (Method::Other(Span::default()), false, false),
         ] {
-            assert_eq!((method.is_idempotent(), method.has_body_semantics()), (idempotent, body), "{method:?}");
+            assert_eq!(
+                (method.is_idempotent(), method.has_body_semantics()),
+                (idempotent, body),
+                "{method:?}"
+            );
         }
     }
 }

@@ -131,15 +131,7 @@ impl Builder {
             .args(["run", "-c"])
             .arg(&file)
             .envs(self.env.iter().map(|(name, value)| (*name, value)));
-        let log = File::create(directory.path.join("log")).expect("the log can be made");
-        command.stdout(log.try_clone().expect("a descriptor is free")).stderr(log);
-        let child = command.spawn().expect("the gateway's binary runs");
-        let mut gateway = Gateway { child, address, directory, asked_to_end: false };
-        if gateway.is_ready() {
-            return Ok(gateway);
-        }
-        gateway.asked_to_end = true;
-        Err(gateway.log())
+        Gateway::launch(command, directory, address)
     }
 }
 
@@ -156,6 +148,34 @@ impl Gateway {
     #[track_caller]
     pub fn start(config: Value) -> Self {
         Self::with(config).start()
+    }
+
+    /// Starts the demo.
+    #[track_caller]
+    pub fn demo() -> Self {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_port());
+        let directory = Directory::new();
+        let mut command = command(&directory.path);
+        command.args(["demo", "-p", &address.port().to_string()]);
+        Self::launch(command, directory, address)
+            .unwrap_or_else(|log| panic!("the demo did not start:\n{log}"))
+    }
+
+    /// Starts the process and waits until it answers; its output when it does not.
+    fn launch(
+        mut command: Command,
+        directory: Directory,
+        address: SocketAddr,
+    ) -> Result<Self, String> {
+        let log = File::create(directory.path.join("log")).expect("the log can be made");
+        command.stdout(log.try_clone().expect("a descriptor is free")).stderr(log);
+        let child = command.spawn().expect("the gateway's binary runs");
+        let mut gateway = Self { child, address, directory, asked_to_end: false };
+        if gateway.is_ready() {
+            return Ok(gateway);
+        }
+        gateway.asked_to_end = true;
+        Err(gateway.log())
     }
 
     pub fn with(config: Value) -> Builder {

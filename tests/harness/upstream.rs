@@ -243,6 +243,7 @@ impl Route {
 #[derive(Default)]
 struct Shared {
     routes: Mutex<HashMap<String, Route>>,
+    heads: Mutex<Vec<String>>,
     seen: Mutex<Vec<Seen>>,
     /// Connections by number, for closing them from outside; and whether a request is being answered.
     open: Mutex<HashMap<usize, (TcpStream, Arc<AtomicBool>)>>,
@@ -338,6 +339,11 @@ impl Upstream {
     /// How many whole requests had this path.
     pub fn seen_at(&self, path: &str) -> usize {
         lock(&self.shared.seen).iter().filter(|seen| seen.path() == path).count()
+    }
+
+    /// How many requests had this path, whole or not.
+    pub fn begun_at(&self, path: &str) -> usize {
+        lock(&self.shared.heads).iter().filter(|begun| *begun == path).count()
     }
 
     /// Waits for the heads of so many requests.
@@ -458,6 +464,9 @@ impl Connection<'_> {
         let Some(mut seen) = self.read_head()? else { return Ok(false) };
         self.busy.store(true, Ordering::SeqCst);
         self.shared.requests.fetch_add(1, Ordering::SeqCst);
+        if !self.shared.forgetful.load(Ordering::Relaxed) {
+            lock(&self.shared.heads).push(seen.path().to_owned());
+        }
         let route = self.route(&seen);
         let turn = route.turns.fetch_add(1, Ordering::SeqCst);
         if !route.early {
@@ -638,13 +647,11 @@ fn write_reply(
         head.extend([name.as_str(), ": ", value, "\r\n"]);
     }
     let bodiless = is_head || matches!(reply.status, 204 | 304) || reply.status < 200;
-    match reply.coding {
-        Coding::Length if bodiless && !is_head => {}
-        Coding::Length => {
-            head.push_str(&format!("Content-Length: {}\r\n", reply.claimed_length.unwrap_or(len)))
-        }
-        Coding::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
-        Coding::UntilClose => {}
+    if reply.coding == Coding::Length && (!bodiless || is_head) {
+        let length = reply.claimed_length.unwrap_or(len).to_string();
+        head.extend(["Content-Length: ", &length, "\r\n"]);
+    } else if matches!(reply.coding, Coding::Chunked(_)) {
+        head.push_str("Transfer-Encoding: chunked\r\n");
     }
     head.push_str("\r\n");
     let mut out = head.into_bytes();

@@ -10,7 +10,7 @@ use crate::harness::wait::settled;
 use crate::harness::{Client, Gate, Gateway, Reply, Upstream, no_op};
 
 const BODY: u64 = 64 << 20;
-/// Two sockets' kernel buffers on the way at their default limits (tcp_rmem 6 MiB, tcp_wmem 4 MiB each), and some.
+/// Two sockets' kernel buffers on the way at their default limits (6 MiB to read, 4 MiB to write, each), and some.
 const IN_FLIGHT_MAX: u64 = 24 << 20;
 /// A transfer that moves nothing for so long has stopped.
 const QUIET: Duration = Duration::from_millis(500);

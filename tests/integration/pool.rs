@@ -137,7 +137,9 @@ fn bytes_after_an_answer_never_reach_another_client() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream, &json!({}));
     // Wherever the answer ends in the gateway's buffers, what follows it must not pass for the next answer.
-    for len in [0, 3, 900, 3_900, 4_000, 8_000, 8_192, 16_000, 32_000, 65_000, 65_536, 70_000, 300_000] {
+    for len in
+        [0, 3, 900, 3_900, 4_000, 8_000, 8_192, 16_000, 32_000, 65_000, 65_536, 70_000, 300_000]
+    {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n");
         let forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
         let answer = [head.as_bytes(), &pattern::bytes(len), forged].concat();
@@ -148,4 +150,20 @@ fn bytes_after_an_answer_never_reach_another_client() {
             assert_eq!(gateway.get(path).json(), json!({"a": 1}), "{path} after {len} bytes");
         }
     }
+}
+
+#[test]
+fn bytes_that_come_while_a_connection_is_idle_never_reach_another_client() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, &json!({}));
+    let forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    let two_parts = format!("{:width$}{forged}", "one", width = forged.len());
+    let late = Reply::text(&two_parts).claiming(forged.len() as u64);
+    let late = late.drip(forged.len(), Duration::from_millis(50));
+    upstream.on_turns("/item", vec![late, Reply::text("two")]);
+    assert_eq!(gateway.get("/item").text().trim(), "one");
+    eventually("the upstream has sent what nobody asked for", Duration::from_secs(5), || {
+        upstream.sent_body_bytes() == two_parts.len() as u64
+    });
+    assert_eq!(gateway.get("/item").text(), "two");
 }

@@ -1,11 +1,12 @@
-//! Configurations that must not start, and how that is told.
+//! The start: the demo, and configurations that are refused.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::harness::gateway::run;
-use crate::harness::{Upstream, free_port};
+use crate::harness::{Gateway, Upstream, eventually, free_port};
 
 #[track_caller]
 fn refused(config: &str, exit: Option<i32>, output_has: &[&str]) {
@@ -63,4 +64,22 @@ fn check_tells_right_from_wrong() {
     let (status, output) =
         run(&[("krakend.json", "{\"version\": 1}")], &["check", "-c", "krakend.json"]);
     assert!(status.code() == Some(1) && output.contains("version"), "{status}: {output}");
+}
+
+#[test]
+fn every_address_that_the_demo_names_answers() {
+    let demo = Gateway::demo();
+    let base = format!("http://{}", demo.address());
+    let addresses = || {
+        let log = demo.log();
+        let words =
+            log.split_whitespace().filter_map(|word| word.strip_prefix(&base)).map(str::to_owned);
+        words.filter(|path| path.starts_with('/')).collect::<Vec<_>>()
+    };
+    eventually("the demo names some addresses", Duration::from_secs(5), || addresses().len() >= 3);
+    for path in addresses() {
+        let response = demo.get(&path);
+        assert_eq!(response.status(), 200, "{path}");
+        assert!(!response.body.is_empty(), "{path}");
+    }
 }

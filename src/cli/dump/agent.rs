@@ -27,9 +27,9 @@ impl Dump<'_> {
         let backends =
             agent.get("backend").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         self.title(self.indent, format_args!("Connecting to {} backend(s):", backends.len()));
-        backends
-            .iter()
-            .for_each(|backend| self.agent_backend(backend, &text(agent, "/consumer/timeout")));
+        for backend in backends {
+            self.agent_backend(backend, &text(agent, "/consumer/timeout"));
+        }
     }
 
     fn agent_backend(&self, backend: &Value, timeout: &str) {
@@ -69,7 +69,9 @@ impl Dump<'_> {
             );
         }
         blocks.sort_by_key(|(name, _)| name.as_str());
-        blocks.into_iter().for_each(|(name, value)| self.component(indent, name, value));
+        for (name, value) in blocks {
+            self.component(indent, name, value);
+        }
     }
 }
 

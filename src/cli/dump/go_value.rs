@@ -53,7 +53,7 @@ mod tests {
             (json!(true), "true"),
             (json!(1e21), "1e+21"),
             (json!(0.00001), "1e-05"),
-            (json!(1000000), "1e+06"),
+            (json!(1_000_000), "1e+06"),
         ] {
             assert_eq!(GoValue(&value).to_string(), expected);
         }

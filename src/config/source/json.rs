@@ -151,9 +151,9 @@ impl Reader<'_> {
         }
         // RFC 8259 section 6: no leading zeros; a digit after a zero is an error of what surrounds the number.
         if self.peek() == Some(b'0') {
-            self.at += 1
+            self.at += 1;
         } else {
-            self.digits("in numeric literal")?
+            self.digits("in numeric literal")?;
         }
         let mut is_whole = true;
         if self.peek() == Some(b'.') {

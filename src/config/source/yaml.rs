@@ -14,9 +14,8 @@ use super::{DEPTH_MAX, SyntaxError};
 const COPIED_NODES_MAX: usize = 100_000;
 
 pub fn read(bytes: &[u8]) -> Result<Node, SyntaxError> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(_) => return Err(SyntaxError::new((1, 1), "yaml: invalid UTF-8")),
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Err(SyntaxError::new((1, 1), "yaml: invalid UTF-8"));
     };
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -318,7 +317,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let before = format!("*a{}, ", level - 1).repeat(10);
-            text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+            text.extend([format!("a{level}: &a{level} [{before}]\n")]);
         }
         assert!(fails(&text).contains("excessive aliasing"));
     }

@@ -16,9 +16,13 @@ pub fn parse(text: &str) -> Option<Moment> {
 const ZONES: [(&str, i64); 5] =
     [("CET", 3600), ("EET", 2 * 3600), ("EST", -5 * 3600), ("HST", -10 * 3600), ("MST", -7 * 3600)];
 
-/// Tried first. The order decides where several fit; zones known by name only count as UTC.
+/// Tried first. The order decides where several fit: `+09` alone is taken for a name, which counts as UTC as
+/// all names do here.
 const LAYOUTS: [&str; 103] = [
     // With a weekday.
+    "Mon Jan _2 15:04:05 MST 2006",
+    "Mon, 02 Jan 2006 15:04:05 MST",
+    "Monday, 02-Jan-06 15:04:05 MST",
     "Mon,2 Jan 2006",
     "Mon, 2 Jan 2006",
     "Mon, 2 January 2006",
@@ -33,12 +37,10 @@ const LAYOUTS: [&str; 103] = [
     "Mon, 02 Jan 2006 15:4:5 Z",
     "Mon, 2 Jan 2006 15:04 -0700",
     "Mon, 2 Jan 2006 15:04:05 UT",
-    "Mon Jan _2 15:04:05 MST 2006",
     "Mon, 02 Jan 2006 15:04:05 00",
     "Mon, 2 Jan 06 15:04:05 -0700",
     "Mon, 2 Jan 2006, 15:04 -0700",
     "Mon, 02 Jan 2006 15:04:05 -07",
-    "Mon, 02 Jan 2006 15:04:05 MST",
     "Mon, 2 Jan 2006 15:04:05-0700",
     "Mon, Jan 2 2006 15:04:05 -700",
     "Mon 02 Jan 2006 15:04:05 -0700",
@@ -47,7 +49,6 @@ const LAYOUTS: [&str; 103] = [
     "Mon, 2 Jan 2006 15:04:05 -0700",
     "Mon, Jan 2 2006 15:04:05 -0700",
     "Mon,02 Jan 2006 15:04:05 -0700",
-    "Monday, 02-Jan-06 15:04:05 MST",
     "Mon, 02 Jan 2006 15:04:05 --0700",
     "Mon, 02 Jan 2006 15:04:05 -07:00",
     "Mon, 2 Jan 2006 15:4:5 -0700 GMT",
@@ -65,9 +66,9 @@ const LAYOUTS: [&str; 103] = [
     "Monday, 2 January 2006 15:04:05 -0700",
     "Mon Jan 02 2006 15:04:05 GMT-0700 (MST)",
     // Day first.
+    "02 Jan 06 15:04 MST",
     "2 Jan 2006",
     "2 January 2006",
-    "02 Jan 06 15:04 MST",
     "02 Jan 2006 15:04:05",
     "02 Jan 06 15:04 -0700",
     "2 Jan 2006 15:04:05 Z",

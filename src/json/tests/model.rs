@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Random, decoded, meaning, written};
 use crate::json::{Edit, EditSpec};
 
-const ROUNDS: u64 = 4_000;
+const ROUNDS: u64 = 1_500;
 
 type Object = Map<String, Value>;
 

@@ -62,9 +62,15 @@ fn call<'c>(case: &'c Value, exchange: &Value) -> Option<Call<'c>> {
     let endpoints = case["config"]["endpoints"].as_array()?;
     let (endpoint, values) = endpoints.iter().find_map(|endpoint| Some((endpoint, fit(text(endpoint, "endpoint"), text(request, "path"))?)))?;
     let [backend] = endpoint["backend"].as_array()?.as_slice() else { return None };
-    let output = text(endpoint, "output_encoding");
+    // An unknown render is the one named like the backend's encoding.
+    let output = endpoint.get("output_encoding").unwrap_or(&case["config"]["output_encoding"]).as_str().unwrap_or_default();
+    let output = match (output, text(backend, "encoding")) {
+        ("fast-json" | "bogus", encoding @ ("string" | "yaml")) => encoding,
+        ("fast-json" | "bogus", _) => "json",
+        (output, _) => output,
+    };
     flatmap(&endpoint["extra_config"])?;
-    if !matches!(output, "" | "json" | "json-collection" | "string" | "fast-json") || matches!(text(backend, "encoding"), "xml" | "rss") {
+    if !matches!(output, "" | "json" | "json-collection" | "string") || matches!(text(backend, "encoding"), "xml" | "rss") {
         return None;
     }
     let path = values.iter().fold(text(backend, "url_pattern").to_owned(), |path, (name, value)| path.replace(name, value));

@@ -98,3 +98,103 @@ fn a_decoded_path_prefers_the_way_it_was_written() {
     assert_eq!(like("/a b", "/a b"), "/a%20b");
     assert_eq!(like("*", "*"), "*");
 }
+
+/// Replays what Go and gin made of random urls, queries, request targets, parameters and client addresses.
+///
+/// `T text target` (`!error` if refused), `P value error`, `Q query names result`, `R method target path query host`
+/// (`B` if refused), `C trusted flags peer forwarded-for real-ip app-engine address`. Texts are percent-encoded, a
+/// percent sign alone is the empty text, lists have commas, `-` is none.
+#[test]
+fn random_urls_are_read_as_go_reads_them() {
+    let golden = include_str!("../../../tests/golden/routes/urls.txt");
+    for line in golden.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (made, wanted) = match fields[0] {
+            "T" => (made_target(&bytes(fields[1])), fields[2].to_owned()),
+            "P" => (made_check(&bytes(fields[1])), fields[2].to_owned()),
+            "Q" => (made_query(&bytes(fields[1]), fields[2]), fields[3].to_owned()),
+            "R" => (made_request(fields[1], &bytes(fields[2])), fields[3..].join(" ")),
+            _ => (made_address(&fields), fields[7].to_owned()),
+        };
+        assert_eq!(made, wanted, "{line}");
+    }
+}
+
+fn made_target(raw: &[u8]) -> String {
+    let mut out = Vec::new();
+    match write_target(raw, &mut out) {
+        Ok(()) => written(&out),
+        // Go's sentence names the url, which is without its fragment unless the fragment is to blame.
+        Err(bad) => {
+            let name = |url: &[u8]| format!("parse {}: {bad}", quote(&[b"http://h", url].concat()));
+            let (before, _) = cut(raw, b'#');
+            let path_is_fine = check_escapes(cut(before, b'?').0).is_ok() && !before.iter().any(|&byte| is_control(byte));
+            format!("!{}", written(name(if path_is_fine { raw } else { before }).as_bytes()))
+        }
+    }
+}
+
+fn made_check(value: &[u8]) -> String {
+    let text = super::super::parameter::check(value).map_or_else(|bad| bad.to_string(), |()| String::new());
+    written(text.as_bytes())
+}
+
+fn made_query(raw: &[u8], names: &str) -> String {
+    use super::super::query::{Allowed, forward};
+    let mut out = Vec::new();
+    forward(raw, &Allowed::by_endpoint(&texts(names)), None, &mut out);
+    written(&out)
+}
+
+fn made_request(method: &str, raw: &[u8]) -> String {
+    let Ok(target) = RequestTarget::parse(method.as_bytes(), raw) else { return "B".into() };
+    let mut out = Vec::new();
+    let path = written(decode(target.path, &mut out).unwrap());
+    let query = target.query.map_or_else(|| "-".to_owned(), written);
+    // Go decodes the host, which we send on and compare as it stands.
+    let mut host = Vec::new();
+    let host = written(decode(target.host(), &mut host).unwrap());
+    format!("{path} {query} {host}")
+}
+
+fn made_address(fields: &[&str]) -> String {
+    use super::super::forwarded::{ClientIpRules, Trusted};
+    let rules = ClientIpRules {
+        trusted: Trusted::parse(&texts(fields[1])),
+        forwarded_by_client_ip: fields[2].contains('f'),
+        app_engine: fields[2].contains('a'),
+        ..ClientIpRules::default()
+    };
+    let lists = [("X-Forwarded-For", 4), ("X-Real-Ip", 5), ("X-Appengine-Remote-Addr", 6)];
+    let headers = lists.map(|(name, field)| (name, texts(fields[field])));
+    let values = |name: &str| {
+        let list = headers.iter().find(|(known, _)| *known == name).map(|(_, list)| list.iter());
+        list.unwrap().map(String::as_bytes)
+    };
+    written(rules.client_ip(fields[3].parse().unwrap(), values).to_string().as_bytes())
+}
+
+fn texts(list: &str) -> Vec<String> {
+    let texts = list.split(',').filter(|_| list != "-");
+    texts.map(|text| String::from_utf8(bytes(text)).unwrap()).collect()
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    if text != "%" {
+        out = decode(text.as_bytes(), &mut out).unwrap().to_vec();
+    }
+    out
+}
+
+fn written(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "%".into();
+    }
+    let kept = b"/._~-:*\\@!$&'(),;=+?";
+    let write = |&byte: &u8| match byte {
+        _ if byte.is_ascii_alphanumeric() || kept.contains(&byte) => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    bytes.iter().map(write).collect()
+}

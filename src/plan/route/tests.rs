@@ -209,7 +209,7 @@ fn bytes(text: &str) -> Vec<u8> {
 }
 
 fn plain(text: &str) -> String {
-    String::from_utf8(bytes(text)).unwrap()
+    String::from_utf8_lossy(&bytes(text)).into_owned()
 }
 
 fn written(bytes: &[u8]) -> String {

@@ -125,9 +125,13 @@ impl Decoder {
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => Ok(State::Size),
             (State::TrailerStart, b'\r') => Ok(State::LastLf),
-            (State::TrailerStart, _) if is_token_byte(byte) => self.count_trailer(1, State::TrailerName),
+            (State::TrailerStart, _) if is_token_byte(byte) => {
+                self.count_trailer(1, State::TrailerName)
+            }
             (State::TrailerName, b':') => self.count_trailer(1, State::TrailerValue),
-            (State::TrailerName, _) if is_token_byte(byte) => self.count_trailer(1, State::TrailerName),
+            (State::TrailerName, _) if is_token_byte(byte) => {
+                self.count_trailer(1, State::TrailerName)
+            }
             (State::TrailerStart | State::TrailerName, _) => Err(ChunkError::Trailer),
             (State::TrailerLf, b'\n') => self.count_trailer(2, State::TrailerStart),
             (State::LastLf, b'\n') => Ok(State::Done),
@@ -188,7 +192,8 @@ impl Decoder {
         if self.size > CHUNK_BYTES_MAX {
             return Err(ChunkError::SizeTooLarge);
         }
-        self.extension_excess = (self.extension_excess + self.extension_bytes).saturating_sub(self.size);
+        self.extension_excess =
+            (self.extension_excess + self.extension_bytes).saturating_sub(self.size);
         if self.extension_excess > EXTENSION_EXCESS_MAX {
             return Err(ChunkError::ExtensionsTooLong);
         }
@@ -199,7 +204,11 @@ impl Decoder {
 
     fn count_trailer(&mut self, count: u32, next: State) -> Result<State, ChunkError> {
         self.trailer_bytes = self.trailer_bytes.saturating_add(count);
-        if self.trailer_bytes > TRAILER_BYTES_MAX { Err(ChunkError::TrailersTooLong) } else { Ok(next) }
+        if self.trailer_bytes > TRAILER_BYTES_MAX {
+            Err(ChunkError::TrailersTooLong)
+        } else {
+            Ok(next)
+        }
     }
 }
 

@@ -160,7 +160,11 @@ mod tests {
     fn status_lines_have_the_phrases_of_the_table() {
         for status in 100..600 {
             let line = written(|out| status_line(out, status));
-            let phrase = if reason(status).is_empty() { format!("status code {status}") } else { reason(status).into() };
+            let phrase = if reason(status).is_empty() {
+                format!("status code {status}")
+            } else {
+                reason(status).into()
+            };
             assert_eq!(line, format!("HTTP/1.1 {status} {phrase}\r\n"));
         }
         assert_eq!(written(|out| status_line(out, 999)), "HTTP/1.1 999 status code 999\r\n");
@@ -218,7 +222,10 @@ mod tests {
             let mut out = Vec::new();
             assert!(!checked_header(&mut out, name, value) && out.is_empty(), "{name:?} {value:?}");
         }
-        assert_eq!(written(|out| assert!(checked_header(out, b"X-A", "caf\u{e9}\t".as_bytes()))), "X-A: caf\u{e9}\t\r\n");
+        assert_eq!(
+            written(|out| assert!(checked_header(out, b"X-A", "caf\u{e9}\t".as_bytes()))),
+            "X-A: caf\u{e9}\t\r\n"
+        );
         for target in [&b""[..], b"/a b", b"/a\r\nX: y", b"/\xc3\xa9", b"/a#b", b"/\x7f"] {
             assert!(!is_target_safe(target), "{target:?}");
         }

@@ -71,7 +71,8 @@ pub fn response(
     is_head_request: bool,
 ) -> Result<AnswerFraming, FramingError> {
     let marks = headers.marks();
-    let content_length = if marks.has(Marks::CONTENT_LENGTH) { content_length(headers)? } else { None };
+    let content_length =
+        if marks.has(Marks::CONTENT_LENGTH) { content_length(headers)? } else { None };
     let is_chunked = marks.has(Marks::TRANSFER_ENCODING);
     if is_chunked {
         require_chunked(headers, version)?;
@@ -88,7 +89,11 @@ pub fn response(
         }
     };
     let is_dubious = is_chunked && content_length.is_some();
-    Ok(AnswerFraming { framing, content_length: content_length.filter(|_| !is_chunked), is_dubious })
+    Ok(AnswerFraming {
+        framing,
+        content_length: content_length.filter(|_| !is_chunked),
+        is_dubious,
+    })
 }
 
 /// The one length that all `Content-Length` fields agree on, digit by digit. Lists are refused.

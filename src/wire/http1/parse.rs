@@ -12,7 +12,9 @@ use std::fmt;
 
 use super::framing::{self, FramingError};
 use crate::message::head::{Framing, Reading, RequestHead, ResponseHead, TargetForm, Version};
-use crate::message::headers::{HeaderSpan, HeaderSpans, Headers, Marks, Span, elements};
+use crate::message::headers::{
+    HeaderSpan, HeaderSpans, Headers, Marks, Span, elements, letters_digits_and,
+};
 use crate::message::method::Method;
 use crate::message::path;
 
@@ -123,7 +125,11 @@ fn must_wait(bytes: &[u8], reading: &Reading) -> bool {
 
 // === requests ===
 
-fn read_request(head: &mut RequestHead, end: usize, limits: &HeadLimits) -> Result<bool, ParseError> {
+fn read_request(
+    head: &mut RequestHead,
+    end: usize,
+    limits: &HeadLimits,
+) -> Result<bool, ParseError> {
     let bytes = head.bytes.get(..end).unwrap_or_default();
     if must_wait(bytes, &head.reading) {
         return Ok(false);
@@ -136,7 +142,12 @@ fn read_request(head: &mut RequestHead, end: usize, limits: &HeadLimits) -> Resu
         line.store(head)?;
     }
     let Some(bytes) = head.bytes.get_mut(..end) else { return Ok(false) };
-    let mut fields = Fields { bytes, headers: &mut head.headers, marks: &mut head.marks, headers_max: limits.headers_max };
+    let mut fields = Fields {
+        bytes,
+        headers: &mut head.headers,
+        marks: &mut head.marks,
+        headers_max: limits.headers_max,
+    };
     let Some(head_len) = fields.read::<false>(&mut head.reading)? else { return Ok(false) };
     head.head_len = head_len;
     Ok(true)
@@ -170,7 +181,11 @@ struct RequestLine {
 }
 
 impl RequestLine {
-    fn read(bytes: &[u8], at: usize, limits: &HeadLimits) -> Result<Option<RequestLine>, ParseError> {
+    fn read(
+        bytes: &[u8],
+        at: usize,
+        limits: &HeadLimits,
+    ) -> Result<Option<RequestLine>, ParseError> {
         let method_end = scan::token_end(bytes, at);
         if method_end - at > METHOD_BYTES_MAX {
             return Err(ParseError::Method);
@@ -191,7 +206,9 @@ impl RequestLine {
             Some(b'\r' | b'\n') => return Err(ParseError::RequestLine),
             Some(_) => return Err(ParseError::Target),
         }
-        let Some((version, next)) = request_version(bytes, target_end + 1)? else { return Ok(None) };
+        let Some((version, next)) = request_version(bytes, target_end + 1)? else {
+            return Ok(None);
+        };
         Ok(Some(RequestLine {
             method: Span::new(at, method_end),
             target: Span::new(target_at, target_end),
@@ -206,7 +223,8 @@ impl RequestLine {
         let method = Method::of(self.method.of(bytes), self.method);
         let target = self.target.of(bytes);
         let path_end = self.query.map_or(self.target.end as usize, |query| query - 1);
-        let (form, host, path_at) = target_form(target, method, self.target.start as usize, path_end)?;
+        let (form, host, path_at) =
+            target_form(target, method, self.target.start as usize, path_end)?;
         let path = Span::new(path_at, path_end);
         if scan::has_percent(path.of(bytes)) && path::check_escapes(path.of(bytes)).is_err() {
             return Err(ParseError::Target);
@@ -244,7 +262,9 @@ fn request_version(bytes: &[u8], at: usize) -> Result<Option<(Version, usize)>, 
     let version = match bytes.get(at..end).unwrap_or_default() {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             if *major != b'1' {
                 return Err(ParseError::Version);
             }
@@ -265,7 +285,9 @@ fn target_form(
 ) -> Result<(TargetForm, Span, usize), ParseError> {
     match target {
         [b'/', ..] => return Ok((TargetForm::Origin, Span::default(), at)),
-        b"*" if method == Method::Options => return Ok((TargetForm::Asterisk, Span::default(), at)),
+        b"*" if method == Method::Options => {
+            return Ok((TargetForm::Asterisk, Span::default(), at));
+        }
         _ => {}
     }
     let scheme_bytes = match target {
@@ -299,7 +321,8 @@ fn finish_request(head: &mut RequestHead) -> Result<(), ParseError> {
     head.framing = framing::request(headers, head.version)?;
     let connection = ConnectionOptions::read(headers);
     let has_body = head.framing != Framing::Empty;
-    head.expect_continue = expects_continue(headers)? && has_body && head.version == Version::Http11;
+    head.expect_continue =
+        expects_continue(headers)? && has_body && head.version == Version::Http11;
     head.keep_alive = connection.keeps_alive(head.version);
     connection.mark(&mut head.marks);
     Ok(())
@@ -307,7 +330,8 @@ fn finish_request(head: &mut RequestHead) -> Result<(), ParseError> {
 
 /// Takes the Host header, unless an absolute target has named the host already (RFC 9112 section 3.2.2).
 fn read_host(head: &mut RequestHead) -> Result<(), ParseError> {
-    let is_host_header = |name: Span| name.len() == 4 && Marks::of(name.of(&head.bytes)) == Marks::HOST;
+    let is_host_header =
+        |name: Span| name.len() == 4 && Marks::of(name.of(&head.bytes)) == Marks::HOST;
     let mut hosts = head.headers.iter().filter(|header| is_host_header(header.name));
     let Some(host) = hosts.next() else { return Err(ParseError::HostMissing) };
     if hosts.next().is_some() {
@@ -325,7 +349,9 @@ fn read_host(head: &mut RequestHead) -> Result<(), ParseError> {
 /// Whether the text can be a host and a port (RFC 3986 section 3.2.2). It may be empty.
 fn is_host(text: &[u8]) -> bool {
     let port_at = if let [b'[', address @ ..] = text {
-        let end = address.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b':' | b'.'));
+        let end = address.iter().position(
+            |byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b':' | b'.'),
+        );
         match end {
             Some(end) if end > 0 && address.get(end) == Some(&b']') => end + 2,
             _ => return false,
@@ -340,20 +366,8 @@ fn is_host(text: &[u8]) -> bool {
     }
 }
 
-/// What the name of a host consists of (RFC 3986 section 3.2.2): unreserved characters, sub-delimiters, escapes.
-static HOST_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let is_sign = matches!(
-            byte as u8,
-            b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
-        );
-        table[byte] = is_sign || (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    table
-};
+/// What the name of a host consists of: unreserved characters, sub-delimiters, escapes.
+static HOST_BYTES: [bool; 256] = letters_digits_and(b"-._~%!$&'()*+,;=");
 
 /// `100-continue` is the only expectation there is (RFC 9110 section 10.1.1).
 fn expects_continue(headers: Headers<'_>) -> Result<bool, ParseError> {
@@ -372,7 +386,11 @@ fn expects_continue(headers: Headers<'_>) -> Result<bool, ParseError> {
 
 // === answers ===
 
-fn read_response(head: &mut ResponseHead, end: usize, limits: &HeadLimits) -> Result<bool, ParseError> {
+fn read_response(
+    head: &mut ResponseHead,
+    end: usize,
+    limits: &HeadLimits,
+) -> Result<bool, ParseError> {
     let bytes = head.bytes.get(..end).unwrap_or_default();
     if must_wait(bytes, &head.reading) {
         return Ok(false);
@@ -386,7 +404,12 @@ fn read_response(head: &mut ResponseHead, end: usize, limits: &HeadLimits) -> Re
         head.reading.in_fields = true;
     }
     let Some(bytes) = head.bytes.get_mut(..end) else { return Ok(false) };
-    let mut fields = Fields { bytes, headers: &mut head.headers, marks: &mut head.marks, headers_max: limits.headers_max };
+    let mut fields = Fields {
+        bytes,
+        headers: &mut head.headers,
+        marks: &mut head.marks,
+        headers_max: limits.headers_max,
+    };
     let Some(head_len) = fields.read::<true>(&mut head.reading)? else { return Ok(false) };
     head.head_len = head_len;
     Ok(true)
@@ -413,12 +436,18 @@ impl StatusLine {
             return if bytes.contains(&b'\n') { Err(ParseError::StatusLine) } else { Ok(None) };
         };
         let digits = [hundreds, tens, ones];
-        if !minor.is_ascii_digit() || blank != b' ' || hundreds == b'0' || !digits.iter().all(u8::is_ascii_digit) {
+        if !minor.is_ascii_digit()
+            || blank != b' '
+            || hundreds == b'0'
+            || !digits.iter().all(u8::is_ascii_digit)
+        {
             return Err(ParseError::StatusLine);
         }
-        let reason_at = if after == b' ' { STATUS_LINE_BYTES_MIN } else { STATUS_LINE_BYTES_MIN - 1 };
+        let reason_at =
+            if after == b' ' { STATUS_LINE_BYTES_MIN } else { STATUS_LINE_BYTES_MIN - 1 };
         let reason_end = if after == b' ' { scan::control(bytes, reason_at) } else { reason_at };
-        let Some(next) = line_end::<true>(bytes, reason_end).map_err(|_| ParseError::StatusLine)? else {
+        let Some(next) = line_end::<true>(bytes, reason_end).map_err(|_| ParseError::StatusLine)?
+        else {
             return Ok(None);
         };
         Ok(Some(StatusLine {
@@ -436,8 +465,9 @@ fn finish_response(head: &mut ResponseHead, is_head_request: bool) -> Result<(),
     let connection = ConnectionOptions::read(headers);
     head.framing = answer.framing;
     head.content_length = answer.content_length;
-    head.keep_alive =
-        connection.keeps_alive(head.version) && !answer.is_dubious && answer.framing != Framing::UntilClose;
+    head.keep_alive = connection.keeps_alive(head.version)
+        && !answer.is_dubious
+        && answer.framing != Framing::UntilClose;
     connection.mark(&mut head.marks);
     Ok(())
 }
@@ -462,7 +492,10 @@ enum Line {
 
 impl Fields<'_> {
     /// Reads as many lines as are whole; gives the end of the head once the empty line is there.
-    fn read<const TOLERANT: bool>(&mut self, reading: &mut Reading) -> Result<Option<usize>, ParseError> {
+    fn read<const TOLERANT: bool>(
+        &mut self,
+        reading: &mut Reading,
+    ) -> Result<Option<usize>, ParseError> {
         loop {
             match self.line::<TOLERANT>(reading.line_at)? {
                 Line::Partial => return Ok(None),
@@ -477,7 +510,9 @@ impl Fields<'_> {
         let name_end = scan::token_end(self.bytes, at);
         match self.bytes.get(name_end) {
             None => Ok(Line::Partial),
-            Some(b':') if name_end > at => self.value::<TOLERANT>(Span::new(at, name_end), name_end + 1),
+            Some(b':') if name_end > at => {
+                self.value::<TOLERANT>(Span::new(at, name_end), name_end + 1)
+            }
             Some(b'\r' | b'\n') if name_end == at => {
                 Ok(line_end::<TOLERANT>(self.bytes, at)?.map_or(Line::Partial, Line::Empty))
             }
@@ -490,7 +525,9 @@ impl Fields<'_> {
     /// The value behind the colon, up to the end of the line, without the blanks around it.
     #[inline]
     fn value<const TOLERANT: bool>(&mut self, name: Span, from: usize) -> Result<Line, ParseError> {
-        let Some((value, next)) = value::<TOLERANT>(self.bytes, from)? else { return Ok(Line::Partial) };
+        let Some((value, next)) = value::<TOLERANT>(self.bytes, from)? else {
+            return Ok(Line::Partial);
+        };
         if self.headers.len() >= self.headers_max {
             return Err(ParseError::TooManyHeaders);
         }
@@ -514,12 +551,18 @@ impl Fields<'_> {
     /// (RFC 9112 section 5.2). The bytes move up, over the line end between them.
     #[cold]
     fn folded<const TOLERANT: bool>(&mut self, at: usize) -> Result<Line, ParseError> {
-        let Some(last) = self.headers.last_mut().filter(|_| TOLERANT) else { return Err(ParseError::FoldedHeader) };
-        let Some((more, next)) = value::<TOLERANT>(self.bytes, at)? else { return Ok(Line::Partial) };
+        let Some(last) = self.headers.last_mut().filter(|_| TOLERANT) else {
+            return Err(ParseError::FoldedHeader);
+        };
+        let Some((more, next)) = value::<TOLERANT>(self.bytes, at)? else {
+            return Ok(Line::Partial);
+        };
         let joint = last.value.end as usize;
         if last.value.is_empty() {
             last.value = more;
-        } else if !more.is_empty() && let Some(blank) = self.bytes.get_mut(joint) {
+        } else if !more.is_empty()
+            && let Some(blank) = self.bytes.get_mut(joint)
+        {
             *blank = b' ';
             self.bytes.copy_within(more.start as usize..more.end as usize, joint + 1);
             last.value = Span::new(last.value.start as usize, joint + 1 + more.len());
@@ -530,7 +573,10 @@ impl Fields<'_> {
 
 /// A field's value from `from` to the end of its line, and where the next line begins.
 #[inline]
-fn value<const TOLERANT: bool>(bytes: &[u8], from: usize) -> Result<Option<(Span, usize)>, ParseError> {
+fn value<const TOLERANT: bool>(
+    bytes: &[u8],
+    from: usize,
+) -> Result<Option<(Span, usize)>, ParseError> {
     let start = skip_blanks(bytes, from);
     let stop = scan::control(bytes, start);
     let Some(next) = line_end::<TOLERANT>(bytes, stop)? else { return Ok(None) };

@@ -45,7 +45,7 @@ fn an_unclosed_brace_is_shown_where_it_was_opened() {
 
 #[test]
 fn numbers_are_what_a_float64_keeps() {
-    assert_eq!(value("12345678901234567890"), serde_json::json!(1.2345678901234567e19));
+    assert_eq!(value("12345678901234567890"), serde_json::json!(1.234_567_890_123_456_7e19));
     assert_eq!(value("9007199254740993").to_string(), "9007199254740992.0");
     assert_eq!(value("3").to_string(), "3");
     assert_eq!(value("-0").to_string(), "-0.0");

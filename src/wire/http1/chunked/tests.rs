@@ -24,7 +24,12 @@ fn decoded(raw: &[u8], piece_bytes: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>,
 fn outcome(raw: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, ChunkError> {
     let whole = decoded(raw, raw.len().max(1));
     for piece_bytes in [1, 2, 3, 7] {
-        assert_eq!(decoded(raw, piece_bytes), whole, "{piece_bytes} bytes at a time: {}", raw.escape_ascii());
+        assert_eq!(
+            decoded(raw, piece_bytes),
+            whole,
+            "{piece_bytes} bytes at a time: {}",
+            raw.escape_ascii()
+        );
     }
     whole
 }
@@ -35,7 +40,10 @@ fn body_of(raw: &[u8]) -> Vec<u8> {
 
 #[test]
 fn chunks_are_joined_and_what_follows_is_left() {
-    assert_eq!(outcome(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\nNEXT"), Ok(Some((b"hello world".to_vec(), b"NEXT".to_vec()))));
+    assert_eq!(
+        outcome(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\nNEXT"),
+        Ok(Some((b"hello world".to_vec(), b"NEXT".to_vec())))
+    );
     assert_eq!(body_of(b"a\r\n0123456789\r\n0\r\n\r\n"), b"0123456789");
     assert_eq!(body_of(b"A\r\n0123456789\r\n0\r\n\r\n"), b"0123456789");
     assert_eq!(body_of(b"0005\r\nhello\r\n000\r\n\r\n"), b"hello");
@@ -54,11 +62,36 @@ fn an_unfinished_body_is_not_done() {
 #[test]
 fn sizes_are_hexadecimal_digits_and_nothing_else() {
     for size in [
-        &b"0x5"[..], b"+5", b"-5", b" 5", b"5 ", b"5\t", b"", b";a", b"5g", b"g", b"5,", b"0_5", b"5\0", b"5\x0b", b"\xa05", b"5.0",
-        b"\"5\"", b"5 ;a", b"FFFFFFFFFFFFFFFF5", b"10000000000000005", b"FFFFFFFFFFFFFFFF", b"8000000000000000", b"00000000000000005",
+        &b"0x5"[..],
+        b"+5",
+        b"-5",
+        b" 5",
+        b"5 ",
+        b"5\t",
+        b"",
+        b";a",
+        b"5g",
+        b"g",
+        b"5,",
+        b"0_5",
+        b"5\0",
+        b"5\x0b",
+        b"\xa05",
+        b"5.0",
+        b"\"5\"",
+        b"5 ;a",
+        b"FFFFFFFFFFFFFFFF5",
+        b"10000000000000005",
+        b"FFFFFFFFFFFFFFFF",
+        b"8000000000000000",
+        b"00000000000000005",
     ] {
         let raw = [size, b"\r\nhello\r\n0\r\n\r\n"].concat();
-        assert!(matches!(outcome(&raw), Err(ChunkError::Size | ChunkError::SizeTooLarge)), "{}", size.escape_ascii());
+        assert!(
+            matches!(outcome(&raw), Err(ChunkError::Size | ChunkError::SizeTooLarge)),
+            "{}",
+            size.escape_ascii()
+        );
     }
     assert_eq!(outcome(b"7FFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"), Ok(None));
     assert_eq!(body_of(b"0000000000000005\r\nhello\r\n0\r\n\r\n"), b"hello");
@@ -67,10 +100,23 @@ fn sizes_are_hexadecimal_digits_and_nothing_else() {
 #[test]
 fn every_line_and_chunk_ends_with_cr_lf() {
     for raw in [
-        &b"5\nhello\r\n0\r\n\r\n"[..], b"5\rhello\r\n0\r\n\r\n", b"5\r\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\n0\r\n\r\n",
-        b"5\r\nhello0\r\n\r\n", b"4\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloXX0\r\n\r\n", b"5\r\nhello  0\r\n\r\n",
-        b"5\r\nhello\r\n0\n\r\n", b"5\r\nhello\r\n0\r\n\n", b"5\r\nhello\r\n0\n\n", b"5\r\nhello\r\n0\r\n\rX",
-        b"5;\nhello\r\n0\r\n\r\n", b"2;\nxx\r\n5\r\n0\r\n\r\n", b"5;a\rb\r\nhello\r\n0\r\n\r\n", b"0\r\nX: y\n\r\n", b"0\r\nX: y\rz\r\n\r\n",
+        &b"5\nhello\r\n0\r\n\r\n"[..],
+        b"5\rhello\r\n0\r\n\r\n",
+        b"5\r\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello\n0\r\n\r\n",
+        b"5\r\nhello0\r\n\r\n",
+        b"4\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhelloXX0\r\n\r\n",
+        b"5\r\nhello  0\r\n\r\n",
+        b"5\r\nhello\r\n0\n\r\n",
+        b"5\r\nhello\r\n0\r\n\n",
+        b"5\r\nhello\r\n0\n\n",
+        b"5\r\nhello\r\n0\r\n\rX",
+        b"5;\nhello\r\n0\r\n\r\n",
+        b"2;\nxx\r\n5\r\n0\r\n\r\n",
+        b"5;a\rb\r\nhello\r\n0\r\n\r\n",
+        b"0\r\nX: y\n\r\n",
+        b"0\r\nX: y\rz\r\n\r\n",
     ] {
         assert!(outcome(raw).is_err(), "{}", raw.escape_ascii());
     }
@@ -81,7 +127,8 @@ fn extensions_are_dropped_but_not_endless() {
     assert_eq!(body_of(b"5;a=b\r\nhello\r\n0;c\r\n\r\n"), b"hello");
     assert_eq!(body_of(b"5;a=\"q;\\\"x\"\r\nhello\r\n0\r\n\r\n"), b"hello");
     assert_eq!(outcome(b"5;a\0b\r\nhello\r\n0\r\n\r\n"), Err(ChunkError::Extension));
-    let with_extension = |count: usize| [b"5;", &b"a".repeat(count)[..], b"\r\nhello\r\n0\r\n\r\n"].concat();
+    let with_extension =
+        |count: usize| [b"5;", &b"a".repeat(count)[..], b"\r\nhello\r\n0\r\n\r\n"].concat();
     assert_eq!(body_of(&with_extension(4096)), b"hello");
     assert_eq!(outcome(&with_extension(4097)), Err(ChunkError::ExtensionsTooLong));
 }
@@ -92,7 +139,9 @@ fn extensions_in_all_may_not_outweigh_the_data() {
     assert_eq!(decoded(&talk, 1000), Err(ChunkError::ExtensionsTooLong));
     let mut signed = Vec::new();
     for _ in 0..400 {
-        signed.extend_from_slice(b"400;chunk-signature=0123456789012345678901234567890123456789012345678901234567890123\r\n");
+        signed.extend_from_slice(
+            b"400;chunk-signature=0123456789012345678901234567890123456789012345678901234567890123\r\n",
+        );
         signed.resize(signed.len() + 0x400, b'x');
         signed.extend_from_slice(b"\r\n");
     }
@@ -104,11 +153,21 @@ fn extensions_in_all_may_not_outweigh_the_data() {
 fn trailers_are_header_lines_that_are_dropped() {
     assert_eq!(body_of(b"5\r\nhello\r\n0\r\nX-T: 1\r\nX-U:\r\n\r\n"), b"hello");
     assert_eq!(body_of(b"5\r\nhello\r\n0\r\nContent-Length: 99\r\nHost: evil\r\n\r\n"), b"hello");
-    for trailer in [&b"GARBAGE"[..], b"X-T : 1", b"X-T: 1\r\n 2", b"X: a\0b", b": 1", b"X: y\r\nGET /hidden HTTP/1.1\r\nHost: h", b" X: y"] {
+    for trailer in [
+        &b"GARBAGE"[..],
+        b"X-T : 1",
+        b"X-T: 1\r\n 2",
+        b"X: a\0b",
+        b": 1",
+        b"X: y\r\nGET /hidden HTTP/1.1\r\nHost: h",
+        b" X: y",
+    ] {
         let raw = [b"0\r\n", trailer, b"\r\n\r\n"].concat();
         assert_eq!(outcome(&raw), Err(ChunkError::Trailer), "{}", trailer.escape_ascii());
     }
-    let many = [b"0\r\n", &b"X-Trailer: vvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n".repeat(500)[..], b"\r\n"].concat();
+    let many =
+        [b"0\r\n", &b"X-Trailer: vvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n".repeat(500)[..], b"\r\n"]
+            .concat();
     assert_eq!(decoded(&many, 100), Err(ChunkError::TrailersTooLong));
 }
 

@@ -106,7 +106,11 @@ mod tests {
     }
 
     fn plain(bytes: &[u8], from: usize, is_stop: fn(u8) -> bool) -> usize {
-        bytes.iter().skip(from).position(|&byte| is_stop(byte)).map_or(bytes.len(), |found| from + found)
+        bytes
+            .iter()
+            .skip(from)
+            .position(|&byte| is_stop(byte))
+            .map_or(bytes.len(), |found| from + found)
     }
 
     /// Every byte value at every place, in front of a second stop that it must not hide.
@@ -120,9 +124,21 @@ mod tests {
                     bytes[place] = byte;
                     bytes[27] = if place % 2 == 0 { 0 } else { filler };
                     for from in [0, place / 2, place, place + 1] {
-                        assert_eq!(control(&bytes, from), plain(&bytes, from, is_control), "{byte} at {place}");
-                        assert_eq!(target_stop(&bytes, from), plain(&bytes, from, is_target_stop), "{byte} at {place}");
-                        assert_eq!(token_end(&bytes, from), plain(&bytes, from, |b| !is_token_byte(b)), "{byte} at {place}");
+                        assert_eq!(
+                            control(&bytes, from),
+                            plain(&bytes, from, is_control),
+                            "{byte} at {place}"
+                        );
+                        assert_eq!(
+                            target_stop(&bytes, from),
+                            plain(&bytes, from, is_target_stop),
+                            "{byte} at {place}"
+                        );
+                        assert_eq!(
+                            token_end(&bytes, from),
+                            plain(&bytes, from, |b| !is_token_byte(b)),
+                            "{byte} at {place}"
+                        );
                     }
                 }
             }
@@ -135,8 +151,16 @@ mod tests {
             for second in 0..=255u8 {
                 let bytes = [b'a', first, second, b'a', b'a', b'a', b'a', b'a'];
                 assert_eq!(control(&bytes, 0), plain(&bytes, 0, is_control), "{first} {second}");
-                assert_eq!(target_stop(&bytes, 0), plain(&bytes, 0, is_target_stop), "{first} {second}");
-            assert_eq!(token_end(&bytes, 0), plain(&bytes, 0, |byte| !is_token_byte(byte)), "{first} {second}");
+                assert_eq!(
+                    target_stop(&bytes, 0),
+                    plain(&bytes, 0, is_target_stop),
+                    "{first} {second}"
+                );
+                assert_eq!(
+                    token_end(&bytes, 0),
+                    plain(&bytes, 0, |byte| !is_token_byte(byte)),
+                    "{first} {second}"
+                );
             }
         }
     }
@@ -150,6 +174,11 @@ mod tests {
         assert_eq!(target_stop(b"/a?b?c d", 3), 4);
         assert_eq!(token_end(b"GET /", 0), 3);
         assert_eq!(token_end(b"GET", 1), 3);
-        assert!(has_percent(b"/aaaaaaa%") && has_percent(b"%") && !has_percent(b"/aaaaaaa$&") && !has_percent(b""));
+        assert!(
+            has_percent(b"/aaaaaaa%")
+                && has_percent(b"%")
+                && !has_percent(b"/aaaaaaa$&")
+                && !has_percent(b"")
+        );
     }
 }

@@ -16,11 +16,46 @@ const MESSAGES: [&str; 6] = [
 
 /// Pieces of text that have confused parsers.
 const PIECES: [&[u8]; 40] = [
-    b"\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b"\x0b", b":", b",", b";", b"\x7f", b"\x80", b"\xa0", b"0", b"5", b"+", b"-", b"f",
-    b"chunked", b"identity", b"Content-Length: 5\r\n", b"Content-Length: 6\r\n", b"Transfer-Encoding: chunked\r\n",
-    b"transfer-encoding:chunked\r\n", b"Transfer-Encoding: identity\r\n", b"Content-Length : 5\r\n", b"\r\n\r\n", b"\r\n ",
-    b"Host: h\r\n", b"X: y\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"HTTP/1.1", b"GET / HTTP/1.1\r\n", b"Content_Length: 5\r\n",
-    b"Content-Length: 0005\r\n", b"Content-Length: 5,5\r\n", b"ffffffffffffffff", b"\"", b"\r\n\n",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\t",
+    b"\0",
+    b"\x0b",
+    b":",
+    b",",
+    b";",
+    b"\x7f",
+    b"\x80",
+    b"\xa0",
+    b"0",
+    b"5",
+    b"+",
+    b"-",
+    b"f",
+    b"chunked",
+    b"identity",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: 6\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"transfer-encoding:chunked\r\n",
+    b"Transfer-Encoding: identity\r\n",
+    b"Content-Length : 5\r\n",
+    b"\r\n\r\n",
+    b"\r\n ",
+    b"Host: h\r\n",
+    b"X: y\r\n",
+    b"0\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"HTTP/1.1",
+    b"GET / HTTP/1.1\r\n",
+    b"Content_Length: 5\r\n",
+    b"Content-Length: 0005\r\n",
+    b"Content-Length: 5,5\r\n",
+    b"ffffffffffffffff",
+    b"\"",
+    b"\r\n\n",
 ];
 
 /// A small generator of numbers, so that a failure can be repeated.
@@ -59,7 +94,8 @@ fn mutated(numbers: &mut Numbers, messages: &[&str]) -> Vec<u8> {
 type FirstLine = fn(&str) -> Option<bool>;
 
 fn is_simple_token(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
 /// Where the head ends, and the framing; nothing for what is not a clean message.
@@ -86,14 +122,16 @@ fn simple_head(raw: &[u8], start_line: (bool, FirstLine)) -> Option<(usize, Fram
         }
     }
     let head_len = start + head.chars().count() + 4;
-    let number = |text: &String| text.chars().all(|c| c.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let number = |text: &String| {
+        text.chars().all(|c| c.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten()
+    };
     lengths.dedup();
     match (codings.as_slice(), lengths.as_slice()) {
-        ([], []) => Some((head_len, if is_request { Framing::Empty } else { Framing::UntilClose })),
-        ([coding], []) if coding == "chunked" && is_11 => Some((head_len, Framing::Chunked)),
+        ([], []) => Some((head_len, if is_request { Empty } else { UntilClose })),
+        ([coding], []) if coding == "chunked" && is_11 => Some((head_len, Chunked)),
         ([], [length]) => match number(length)? {
-            0 => Some((head_len, Framing::Empty)),
-            length => Some((head_len, Framing::Length(length))),
+            0 => Some((head_len, Empty)),
+            length => Some((head_len, Length(length))),
         },
         _ => None,
     }
@@ -102,7 +140,10 @@ fn simple_head(raw: &[u8], start_line: (bool, FirstLine)) -> Option<(usize, Fram
 fn simple_request_line(line: &str) -> Option<bool> {
     let parts: Vec<&str> = line.split(' ').collect();
     let [method, target, version] = parts[..] else { return None };
-    if !is_simple_token(method) || target.is_empty() || target.chars().any(|c| c.is_ascii_control() || c == '#') {
+    if !is_simple_token(method)
+        || target.is_empty()
+        || target.chars().any(|c| c.is_ascii_control() || c == '#')
+    {
         return None;
     }
     let minor = version.strip_prefix("HTTP/1.")?;
@@ -112,21 +153,30 @@ fn simple_request_line(line: &str) -> Option<bool> {
 fn simple_status_line(line: &str) -> Option<bool> {
     let (version, rest) = line.split_once(' ')?;
     let (status, reason) = rest.split_once(' ')?;
-    let status_is_whole = status.len() == 3 && status.parse::<u16>().is_ok_and(|status| (200..=999).contains(&status));
-    let is_clean = status_is_whole && !matches!(status, "204" | "304") && !reason.chars().any(|c| c.is_ascii_control() && c != '\t');
+    let status_is_whole = status.len() == 3
+        && status.parse::<u16>().is_ok_and(|status| (200..=999).contains(&status));
+    let is_clean = status_is_whole
+        && !matches!(status, "204" | "304")
+        && !reason.chars().any(|c| c.is_ascii_control() && c != '\t');
     let minor = version.strip_prefix("HTTP/1.")?;
-    (is_clean && minor.len() == 1 && minor.chars().all(|c| c.is_ascii_digit())).then_some(minor != "0")
+    (is_clean && minor.len() == 1 && minor.chars().all(|c| c.is_ascii_digit()))
+        .then_some(minor != "0")
 }
 
 /// Where a chunked body ends, counted from its begin.
 fn simple_chunked_end(body: &[u8]) -> Option<usize> {
-    let line_end = |from: usize| body[from..].windows(2).position(|pair| pair == b"\r\n").map(|at| from + at);
+    let line_end =
+        |from: usize| body[from..].windows(2).position(|pair| pair == b"\r\n").map(|at| from + at);
     let mut at = 0;
     loop {
         let end = line_end(at)?;
         let line = body[at..end].iter().map(|&byte| byte as char).collect::<String>();
         let size = line.split(';').next()?;
-        if size.is_empty() || size.len() > 16 || !size.chars().all(|c| c.is_ascii_hexdigit()) || line.contains(['\n', '\r', '\0']) {
+        if size.is_empty()
+            || size.len() > 16
+            || !size.chars().all(|c| c.is_ascii_hexdigit())
+            || line.contains(['\n', '\r', '\0'])
+        {
             return None;
         }
         let size = usize::from_str_radix(size, 16).ok()?;
@@ -158,10 +208,10 @@ fn simple_chunked_end(body: &[u8]) -> Option<usize> {
 fn message_end(head: &RequestHead) -> Option<usize> {
     let body = head.bytes.get(head.head_len..)?;
     let count = match head.framing {
-        Framing::Empty => 0,
-        Framing::Length(length) => usize::try_from(length).ok()?,
-        Framing::UntilClose => body.len(),
-        Framing::Chunked => {
+        Empty => 0,
+        Length(length) => usize::try_from(length).ok()?,
+        UntilClose => body.len(),
+        Chunked => {
             let (mut decoder, mut at) = (Decoder::default(), 0);
             while !decoder.is_done() && at < body.len() {
                 at += decoder.decode(&body[at..]).ok()?.consumed;
@@ -184,11 +234,16 @@ fn what_we_accept_the_simple_parser_ends_at_the_same_byte() {
         if result == Ok(Progress::Complete) {
             accepted += 1;
             assert_eq!(simple, Some((head.head_len, head.framing)), "{}", raw.escape_ascii());
-            if head.framing == Framing::Chunked
+            if head.framing == Chunked
                 && let Some(end) = message_end(&head)
             {
                 let simple = simple_chunked_end(&raw[head.head_len..]);
-                assert_eq!(simple.map(|count| head.head_len + count), Some(end), "{}", raw.escape_ascii());
+                assert_eq!(
+                    simple.map(|count| head.head_len + count),
+                    Some(end),
+                    "{}",
+                    raw.escape_ascii()
+                );
             }
         } else if let Err(error) = result
             && simple.is_some()
@@ -196,8 +251,13 @@ fn what_we_accept_the_simple_parser_ends_at_the_same_byte() {
             // The simple parser looks neither at hosts nor at targets, nor counts empty lines or digits.
             let is_beyond_it = matches!(
                 error,
-                ParseError::Host | ParseError::HostMissing | ParseError::HostRepeated | ParseError::Target
-                    | ParseError::Expectation | ParseError::Method | ParseError::RequestLine
+                ParseError::Host
+                    | ParseError::HostMissing
+                    | ParseError::HostRepeated
+                    | ParseError::Target
+                    | ParseError::Expectation
+                    | ParseError::Method
+                    | ParseError::RequestLine
                     | ParseError::Framing(FramingError::Length)
             );
             assert!(is_beyond_it, "{error:?}: {}", raw.escape_ascii());
@@ -252,8 +312,14 @@ fn the_outcome_does_not_depend_on_how_the_bytes_are_cut() {
         }
         assert_eq!(result, expected, "{}", raw.escape_ascii());
         if result == Ok(Progress::Complete) {
-            assert_eq!((pieces.head_len, pieces.framing, &pieces.headers), (whole.head_len, whole.framing, &whole.headers));
-            assert_eq!((pieces.target, pieces.host, pieces.marks), (whole.target, whole.host, whole.marks));
+            assert_eq!(
+                (pieces.head_len, pieces.framing, &pieces.headers),
+                (whole.head_len, whole.framing, &whole.headers)
+            );
+            assert_eq!(
+                (pieces.target, pieces.host, pieces.marks),
+                (whole.target, whole.host, whole.marks)
+            );
         }
     }
 }
@@ -280,8 +346,13 @@ fn answers_do_not_depend_on_how_the_bytes_are_cut() {
         }
         assert_eq!(result, expected, "{}", raw.escape_ascii());
         if result == Ok(Progress::Complete) {
-            let fields = |head: &ResponseHead| head.headers().iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect::<Vec<_>>();
-            assert_eq!((pieces.head_len, pieces.framing, fields(&pieces)), (whole.head_len, whole.framing, fields(&whole)));
+            let fields = |head: &ResponseHead| {
+                head.headers().iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect::<Vec<_>>()
+            };
+            assert_eq!(
+                (pieces.head_len, pieces.framing, fields(&pieces)),
+                (whole.head_len, whole.framing, fields(&whole))
+            );
         }
     }
 }

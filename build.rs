@@ -1,4 +1,5 @@
 //! Compiles the Lua library that scripts run in, with the numbers of `src/features/modifier/lua/numbers.h`.
+#![allow(unsafe_code, reason = "one call that sets a variable for the C compiler, with its proof")]
 
 use std::env;
 

@@ -180,7 +180,7 @@ fn merge(sample: &Sample, title: &str, allow: &[&str], deny: &[&str]) {
     });
     line("shoal", body.len() * 2, ours, ours.0);
     let wanted = serde_merge(body, allow, deny);
-    assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), serde_json::from_slice::<Value>(&wanted).unwrap());
+    assert_same(&out, &wanted);
 
     let mut theirs = Vec::new();
     let sonic = measured(|| theirs = sonic_merge(body, allow, deny));
@@ -195,8 +195,22 @@ fn merge(sample: &Sample, title: &str, allow: &[&str], deny: &[&str]) {
     line("serde_json Value", body.len() * 2, serde, ours.0);
 }
 
+/// Numbers count by value, for not everybody keeps their text.
 fn assert_same(have: &[u8], wanted: &[u8]) {
-    assert_eq!(serde_json::from_slice::<Value>(have).unwrap(), serde_json::from_slice::<Value>(wanted).unwrap());
+    fn plain(value: &mut Value) {
+        match value {
+            Value::Number(number) => *value = number.as_f64().into(),
+            Value::Array(list) => list.iter_mut().for_each(plain),
+            Value::Object(object) => object.values_mut().for_each(plain),
+            _ => {}
+        }
+    }
+    let read = |text| {
+        let mut value = serde_json::from_slice(text).unwrap();
+        plain(&mut value);
+        value
+    };
+    assert!(read(have) == read(wanted), "another result");
 }
 
 fn answer(body: Vec<u8>, edit: &Edit) -> Document {

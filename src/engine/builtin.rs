@@ -20,9 +20,10 @@ pub fn health() -> Reply {
     // As Go prints a moment: the last part is its reading of the monotonic clock.
     let now = chrono::DateTime::<chrono::Utc>::from(clock::wall())
         .format("%Y-%m-%d %H:%M:%S%.9f +0000 UTC");
-    let since_start = clock::monotonic_ns() as f64 / 1e9;
+    let since_boot_ns = clock::monotonic_ns();
+    let (seconds, nanos) = (since_boot_ns / 1_000_000_000, since_boot_ns % 1_000_000_000);
     json_reply(
-        format!(r#"{{"agents":{{}},"now":"{now} m=+{since_start:.9}","status":"ok"}}"#)
+        format!(r#"{{"agents":{{}},"now":"{now} m=+{seconds}.{nanos:09}","status":"ok"}}"#)
             .into_bytes(),
     )
 }
@@ -78,7 +79,11 @@ pub async fn echo(request: &Request<'_>, path: &[u8]) -> Reply {
     member("req_body", false, &mut out);
     json::write_string(&text(&body), &mut out);
     member("req_headers", false, &mut out);
-    let fields = head.headers().iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
+    // Go keeps neither the host nor the framing among a request's headers.
+    let is_shown = |name: &[u8]| {
+        !name.eq_ignore_ascii_case(b"host") && !name.eq_ignore_ascii_case(b"transfer-encoding")
+    };
+    let fields = head.headers().iter().filter(|(name, _)| is_shown(name));
     write_lists(fields.map(|(name, value)| (canonical(name), text(value))), &mut out);
     out.push(b'}');
     json_reply(out)

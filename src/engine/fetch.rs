@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::Gateway;
-use crate::json::{Document, Value};
+use crate::json::{DecodeError, Document, Value};
 use crate::message::head::Framing;
 use crate::message::hop_by_hop;
 use crate::message::query;
@@ -12,10 +12,11 @@ use crate::net::buffer::Buffer;
 use crate::net::clock::{self, Tick};
 use crate::plan::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
 use crate::plan::template::Values;
-use crate::stage::{Answer, Call, CallBody, Cause, Exchange, Failure, Header, Outcome, Step};
+use crate::stage::{Answer, Call, CallBody, Cause, Exchange, Failure, Header, Notes, Outcome, Step};
 use crate::upstream::pool::Attempt;
 use crate::upstream::{Pool, UpstreamError, Url};
-use crate::wire::gzip::{self, Unpacked};
+use crate::wire::gzip::{self, Unpacked, Unpacking};
+use crate::wire::http1::body::ReadError;
 use crate::wire::http1::client::{OutgoingBody, Response, Upload};
 use crate::wire::http1::encode;
 use crate::wire::{Body, HeaderBlock};
@@ -113,6 +114,7 @@ impl Gateway {
     ) -> Result<(Call<'x>, Destination), Failure> {
         let mut target = Vec::with_capacity(96);
         let is_tls;
+        let prefix_len;
         let destination = match &backend.hosts {
             Hosts::Fixed(hosts) => {
                 let id = *self.pick(hosts).ok_or_else(no_hosts)?;
@@ -123,6 +125,7 @@ impl Gateway {
                     .map_err(|error| unreachable_host(backend, host, &target, &error));
                 let authority = host.authority.to_string();
                 is_tls = host.origin.starts_with("https");
+                prefix_len = host.path_prefix.len();
                 Destination { pool, authority, authorization: host.authorization.clone() }
             }
             Hosts::Discovered(feed) => {
@@ -133,9 +136,11 @@ impl Gateway {
                     .pool(&upstream)
                     .map_err(|error| unreachable_host(backend, &host, &target, &error));
                 is_tls = upstream.is_tls;
+                prefix_len = host.path_prefix.len();
                 Destination { pool, authority: host.authority.to_string(), authorization: None }
             }
         };
+        let pattern_range = prefix_len..target.len();
         let separator = query::separator(&target);
         query::forward(context.exchange.head.query(), &backend.query, separator, &mut target);
         let headers = match &backend.headers {
@@ -155,6 +160,8 @@ impl Gateway {
             body: context.body.clone(),
             extra_params: context.extra_params,
             deadline: context.deadline,
+            pattern_range,
+            notes: Notes::default(),
         };
         Ok((call, destination))
     }
@@ -250,10 +257,9 @@ impl Gateway {
                 keep_alive: self.plan.client.keep_alive,
             };
             let body = match (&kept_body, &call.body) {
-                _ if !sends_body => OutgoingBody::Empty,
+                _ if !sends_body || call.body.is_empty() => OutgoingBody::Empty,
                 (Some(bytes), _) => OutgoingBody::Bytes(bytes.clone()),
                 (None, CallBody::Empty) => OutgoingBody::Empty,
-                (None, CallBody::Bytes(bytes)) if bytes.is_empty() => OutgoingBody::Empty,
                 (None, CallBody::Bytes(bytes)) => OutgoingBody::Bytes(bytes.clone()),
                 (None, CallBody::Stream(incoming)) => {
                     let chunked = !matches!(incoming.framing(), Framing::Length(_));
@@ -279,13 +285,19 @@ impl Gateway {
                 return Ok(Fetched { response, upload, unpack, url });
             };
             if redirects + 1 >= REDIRECTS_MAX {
-                return Err(Failure::new(
-                    Cause::Unreachable,
-                    quoted(&method, &url, "stopped after 10 redirects"),
-                ));
+                // Go names the next address, as it was written.
+                let next = String::from_utf8_lossy(&location);
+                let message = quoted(&method, &next, "stopped after 10 redirects");
+                return Err(Failure::new(Cause::Unreachable, message));
             }
-            let next =
-                url.follow(&location).map_err(|error| exchange_failure(&method, &url, error))?;
+            let next = url.follow(&location).map_err(|error| match error {
+                // A scheme is looked at only when the next address is called.
+                UpstreamError::Scheme(_) => {
+                    let next = String::from_utf8_lossy(&location);
+                    Failure::new(Cause::Unreachable, quoted(&method, &next, &error.to_string()))
+                }
+                error => exchange_failure(&method, &url, error),
+            })?;
             let status = response.head.status;
             drop_body(&mut response).await;
             if matches!(status, 301..=303) && method != "GET" && method != "HEAD" {
@@ -337,12 +349,16 @@ fn is_listed(listed: &[Box<str>], name: &[u8]) -> bool {
 }
 
 /// `Get "http://host/path": reason`, as Go's client words it.
-fn quoted(method: &str, url: &Url, reason: &str) -> String {
+fn quoted(method: &str, url: &str, reason: &str) -> String {
+    format!("{} \"{url}\": {reason}", title(method))
+}
+
+fn title(method: &str) -> String {
     let mut title = method.to_ascii_lowercase();
     if let Some(first) = title.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    format!("{title} \"{}\": {reason}", url.text())
+    title
 }
 
 fn exchange_failure(method: &str, url: &Url, error: UpstreamError) -> Failure {
@@ -350,7 +366,7 @@ fn exchange_failure(method: &str, url: &Url, error: UpstreamError) -> Failure {
         UpstreamError::TimedOut => Failure::new(Cause::Deadline, "context deadline exceeded"),
         UpstreamError::ClientBody => Failure::new(Cause::ClientGone, error.to_string()),
         UpstreamError::Overloaded => Failure::new(Cause::Overloaded, error.to_string()),
-        error => Failure::new(Cause::Unreachable, quoted(method, url, &error.to_string())),
+        error => Failure::new(Cause::Unreachable, quoted(method, &url.text(), &error.to_string())),
     }
 }
 
@@ -518,10 +534,10 @@ fn pass_through(fetched: Fetched) -> Answer {
     let fields = response.head.headers();
     for (name, value) in fields.iter() {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        let gone =
-            !hop_by_hop::crosses_to_client(fields, name) || (unpack && is("content-encoding"));
+        let is_undone = unpack && is("content-encoding");
         // A 304 has no content that could have a type (Go's server drops it as well).
-        if !gone && !(response.head.status == 304 && is("content-type")) {
+        let is_moot = response.head.status == 304 && is("content-type");
+        if hop_by_hop::crosses_to_client(fields, name) && !is_undone && !is_moot {
             headers.push(name, value);
         }
     }
@@ -541,9 +557,15 @@ async fn decode(backend: &BackendPlan, mut fetched: Fetched) -> Result<Answer, F
     if matches!(status, 200 | 201) {
         let read = read_body(&mut fetched).await?;
         let decoded = backend.decoder.decode(read.bytes, read.is_cut);
-        let mut data = decoded.map_err(|error| match read.timed_out {
-            true => Failure::new(Cause::Deadline, "context deadline exceeded"),
-            false => Failure::new(Cause::Undecodable, error.to_string()),
+        let mut data = decoded.map_err(|error| {
+            if read.timed_out {
+                return Failure::new(Cause::Deadline, "context deadline exceeded");
+            }
+            let reason = match (error, read.broken) {
+                (DecodeError::EndedEarly, Some(reason)) => reason,
+                (error, _) => error.to_string(),
+            };
+            Failure::new(Cause::Undecodable, reason)
         })?;
         backend
             .edit
@@ -614,6 +636,8 @@ struct ReadBody {
     /// The body ended before its end.
     is_cut: bool,
     timed_out: bool,
+    /// Why it ended there, where it was not a plain end of the connection.
+    broken: Option<String>,
 }
 
 /// Reads the whole body, unpacked. An upload that is still running goes on meanwhile.
@@ -634,9 +658,12 @@ async fn read_body(fetched: &mut Fetched) -> Result<ReadBody, Failure> {
         return Ok(read);
     }
     match gzip::unpack(&read.bytes, DECODED_BODY_BYTES_MAX) {
-        Ok(Some(bytes)) => Ok(ReadBody { bytes, ..read }),
-        Ok(None) => Err(too_large()),
-        Err(error) => Err(Failure::new(Cause::Undecodable, error.to_string())),
+        Unpacking::Whole(bytes) => Ok(ReadBody { bytes, ..read }),
+        Unpacking::TooLarge => Err(too_large()),
+        // A value that is complete by then still counts, as in a body that is cut off.
+        Unpacking::Broken(bytes, error) => {
+            Ok(ReadBody { bytes, is_cut: true, broken: Some(error.to_string()), ..read })
+        }
     }
 }
 
@@ -659,10 +686,14 @@ async fn collect(response: &mut Response) -> Result<ReadBody, Failure> {
         match response.read_into(&mut bytes).await {
             Ok(true) if bytes.len() > DECODED_BODY_BYTES_MAX => return Err(too_large()),
             Ok(true) => {}
-            Ok(false) => return Ok(ReadBody { bytes, is_cut: false, timed_out: false }),
+            Ok(false) => {
+                return Ok(ReadBody { bytes, is_cut: false, timed_out: false, broken: None });
+            }
             Err(error) => {
-                let timed_out = matches!(error, crate::wire::http1::body::ReadError::TimedOut);
-                return Ok(ReadBody { bytes, is_cut: true, timed_out });
+                let timed_out = matches!(error, ReadError::TimedOut);
+                let broken = matches!(error, ReadError::Malformed(_))
+                    .then(|| UpstreamError::from(error).to_string());
+                return Ok(ReadBody { bytes, is_cut: true, timed_out, broken });
             }
         }
     }

@@ -28,6 +28,10 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
             continue;
         }
         if name.eq_ignore_ascii_case(b"user-agent") {
+            // Of several only the first goes up, as Go's client sends it.
+            if agent_passed {
+                continue;
+            }
             agent_passed = true;
         }
         headers.push(Header::new(name, value));

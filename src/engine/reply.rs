@@ -99,13 +99,18 @@ fn of_failure(router: &RouterPlan, failure: Failure, mut headers: HeaderBlock) -
     headers.push_lines(NOT_COMPLETED);
     let status = failure.status();
     let mut body = Body::Empty;
-    if router.return_error_msg && !failure.message.is_empty() {
+    if router.return_error_msg {
+        // An upstream's own content type counts even where it sent no body, as to a HEAD.
         let content_type = failure.content_type.filter(|text| !text.is_empty());
-        headers.push(
-            b"Content-Type",
-            content_type.as_deref().unwrap_or("text/plain; charset=utf-8").as_bytes(),
-        );
-        body = Body::Bytes(failure.message.into_bytes());
+        let content_type = content_type
+            .as_deref()
+            .or((!failure.message.is_empty()).then_some("text/plain; charset=utf-8"));
+        if let Some(content_type) = content_type {
+            headers.push(b"Content-Type", content_type.as_bytes());
+        }
+        if !failure.message.is_empty() {
+            body = Body::Bytes(failure.message.into_bytes());
+        }
     }
     Reply { headers, body, ..Reply::empty(status) }
 }

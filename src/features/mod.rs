@@ -1,6 +1,7 @@
 //! The registry: one line a namespace of `extra_config`. Whoever holds a configuration finds a block's code here.
 
 pub mod backend;
+pub mod modifier;
 pub mod proxy;
 pub mod router;
 pub mod unbuilt;
@@ -26,6 +27,7 @@ pub static ALL: &[&dyn Feature] = &[
     &proxy::Proxy,
     &backend::http::Http,
     &backend::http_client::HttpClient,
+    &modifier::lua_backend::LuaBackend,
     // Known, and not built yet.
     &unbuilt("auth/validator", SERVICE_AND_ENDPOINT, Without::Sealed(401)),
     &unbuilt("auth/signer", ENDPOINT, Without::Sealed(401)),
@@ -38,7 +40,6 @@ pub static ALL: &[&dyn Feature] = &[
     &unbuilt("backend/lambda", BACKEND, Without::Feature),
     &unbuilt("backend/pubsub/publisher", BACKEND, Without::Feature),
     &unbuilt("backend/pubsub/subscriber", BACKEND, Without::Feature),
-    &unbuilt("modifier/lua-backend", BACKEND, Without::Feature),
     &unbuilt("modifier/lua-endpoint", SERVICE_AND_ENDPOINT, Without::Feature),
     &unbuilt("modifier/lua-proxy", ENDPOINT, Without::Feature),
     &unbuilt("modifier/martian", BACKEND, Without::Feature),

@@ -28,8 +28,9 @@ struct EndpointBlock {
 #[derive(Deserialize)]
 struct StaticBlock {
     data: serde_json::Map<String, serde_json::Value>,
+    /// Anything but one of the known names means always, also what is no text.
     #[serde(default)]
-    strategy: String,
+    strategy: serde_json::Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -91,7 +92,7 @@ fn at_endpoint(block: &Block, draft: &mut EndpointDraft) -> Result<(), Fallback>
     draft.propagated_params = settings.sequential_propagated_params;
     draft.static_data = settings.static_data.map(|block| StaticPlan {
         data: block.data.iter().map(|(name, value)| (name.clone(), value_of(value))).collect(),
-        when: When::named(&block.strategy),
+        when: When::named(block.strategy.as_str().unwrap_or_default()),
     });
     draft.flatmap = operations(settings.flatmap_filter);
     check(block, &draft.flatmap)

@@ -1,6 +1,6 @@
 //! `router`: how requests are matched, who the client is, and what unmatched requests get.
 //!
-//! The options are those of krakend-ce, router_engine.go and lura, router/gin (specification, section 1.5).
+//! The options are those of krakend-ce, `router_engine.go` and lura, router/gin (specification, section 1.5).
 
 use crate::config::extra::Block;
 use crate::config::problem::Problem;

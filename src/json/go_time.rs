@@ -30,16 +30,32 @@ enum Field {
     Year4,
     MonthName,
     MonthLongName,
-    Month { fixed: bool },
+    Month {
+        fixed: bool,
+    },
     Weekday,
     LongWeekday,
-    Day { fixed: bool, blank: bool },
+    Day {
+        fixed: bool,
+        blank: bool,
+    },
     Hour,
-    Hour12 { fixed: bool },
-    Minute { fixed: bool },
-    Second { fixed: bool },
-    Noon { upper: bool },
-    Offset { zulu: bool, shape: Shape },
+    Hour12 {
+        fixed: bool,
+    },
+    Minute {
+        fixed: bool,
+    },
+    Second {
+        fixed: bool,
+    },
+    Noon {
+        upper: bool,
+    },
+    Offset {
+        zulu: bool,
+        shape: Shape,
+    },
     ZoneName,
     /// `.000` and its like: exactly that many digits.
     Fraction(usize),
@@ -58,11 +74,22 @@ enum Shape {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
-const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Elements whose spelling is enough to know them, in the order in which they are tried.
 const SPELLINGS: &[(&str, Field)] = &[
@@ -151,7 +178,8 @@ impl Moment {
     /// The moment that the text means when zones have these offsets (in seconds east).
     #[must_use]
     pub fn in_named_zone(mut self, zones: &[(&str, i64)]) -> Self {
-        let known = zones.iter().find(|(name, _)| self.zone.is_some_and(|zone| zone.0 == name.as_bytes()));
+        let known =
+            zones.iter().find(|(name, _)| self.zone.is_some_and(|zone| zone.0 == name.as_bytes()));
         if let Some((_, offset_seconds)) = known {
             self.offset_seconds = *offset_seconds;
         }
@@ -161,7 +189,8 @@ impl Moment {
     fn with_offset(self, offset_seconds: i64) -> Self {
         let clock = self.hour * 3600 + self.minute * 60 + self.second;
         let seconds = clock - self.offset_seconds + offset_seconds;
-        let (year, month, day) = civil(days(self.year, self.month, self.day) + seconds.div_euclid(86_400));
+        let (year, month, day) =
+            civil(days(self.year, self.month, self.day) + seconds.div_euclid(86_400));
         let left = seconds.rem_euclid(86_400);
         Self {
             year,
@@ -278,11 +307,9 @@ impl Reading<'_> {
     fn name(&mut self, names: &[&str], letters: Option<usize>) -> Option<i64> {
         for (number, name) in (1_i64..).zip(names) {
             let name = name.get(..letters.unwrap_or(name.len()))?;
-            if let Some(text) = self.rest.get(..name.len()) {
-                if text.eq_ignore_ascii_case(name) {
-                    self.rest = self.rest.get(name.len()..)?;
-                    return Some(number);
-                }
+            if self.rest.get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name)) {
+                self.rest = self.rest.get(name.len()..)?;
+                return Some(number);
             }
         }
         None
@@ -290,7 +317,8 @@ impl Reading<'_> {
 
     /// A fraction after the seconds counts although the layout has none.
     fn unasked_fraction(&mut self, after: &str) -> Option<()> {
-        let asked = matches!(next_field(after).1, Some(Field::Fraction(_) | Field::OptionalFraction));
+        let asked =
+            matches!(next_field(after).1, Some(Field::Fraction(_) | Field::OptionalFraction));
         if asked || !has_fraction(self.rest) {
             return Some(());
         }
@@ -322,12 +350,10 @@ impl Reading<'_> {
     }
 
     fn offset(&mut self, zulu: bool, shape: Shape) -> Option<()> {
-        if zulu {
-            if let Some(rest) = self.rest.strip_prefix('Z') {
-                self.rest = rest;
-                self.offset_seconds = Some(0);
-                return Some(());
-            }
+        if zulu && let Some(rest) = self.rest.strip_prefix('Z') {
+            self.rest = rest;
+            self.offset_seconds = Some(0);
+            return Some(());
         }
         let sign = match self.rest.as_bytes().first()? {
             b'+' => 1,
@@ -336,9 +362,14 @@ impl Reading<'_> {
         };
         self.rest = self.rest.get(1..)?;
         let hours = self.digits(2).filter(|hours| *hours <= 24)?;
-        let minutes = self.offset_part(shape != Shape::Hours, matches!(shape, Shape::Colon | Shape::ColonSeconds))?;
-        let seconds = self
-            .offset_part(matches!(shape, Shape::Seconds | Shape::ColonSeconds), shape == Shape::ColonSeconds)?;
+        let minutes = self.offset_part(
+            shape != Shape::Hours,
+            matches!(shape, Shape::Colon | Shape::ColonSeconds),
+        )?;
+        let seconds = self.offset_part(
+            matches!(shape, Shape::Seconds | Shape::ColonSeconds),
+            shape == Shape::ColonSeconds,
+        )?;
         self.offset_seconds = Some(sign * ((hours * 60 + minutes) * 60 + seconds));
         Some(())
     }
@@ -410,7 +441,9 @@ fn next_field(layout: &str) -> (&str, Option<Field>, &str) {
 
 /// The element with which `text` begins, and its length.
 fn field_at(text: &str) -> Option<(Field, usize)> {
-    if let Some((spelling, field)) = SPELLINGS.iter().find(|(spelling, _)| text.starts_with(spelling)) {
+    if let Some((spelling, field)) =
+        SPELLINGS.iter().find(|(spelling, _)| text.starts_with(spelling))
+    {
         return Some((*field, spelling.len()));
     }
     for (spelling, field) in [("Jan", Field::MonthName), ("Mon", Field::Weekday)] {
@@ -469,7 +502,8 @@ fn zone_name_length(text: &str) -> Option<usize> {
         return Some(signed_offset_length(text)).filter(|length| *length > 0);
     }
     let capitals = text.bytes().take(6).take_while(u8::is_ascii_uppercase).count();
-    let ends_in_t = capitals.checked_sub(1).and_then(|last| text.as_bytes().get(last)) == Some(&b'T');
+    let ends_in_t =
+        capitals.checked_sub(1).and_then(|last| text.as_bytes().get(last)) == Some(&b'T');
     match capitals {
         5 if ends_in_t => Some(5),
         4 if ends_in_t || text.starts_with("WITA") => Some(4),
@@ -513,10 +547,84 @@ fn civil(day: i64) -> (i64, i64, i64) {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day_of_year - (153 * shifted_month + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    fn read(layout: &str, value: &str) -> Option<String> {
+        parse(layout, value).and_then(|moment| moment.rfc3339())
+    }
+
+    #[test]
+    fn names_are_read_in_any_case_and_weekdays_are_not_checked() {
+        let layout = "Mon, 02 January 2006 15:04:05 -0700";
+        let wanted = Some("2023-03-05T04:06:07-03:30".to_owned());
+        assert_eq!(read(layout, "fri, 05 MARCH 2023 4:06:07 -0330"), wanted);
+        assert_eq!(read(layout, "Fri, 5 March 2023 4:06:07 -0330"), None);
+    }
+
+    #[test]
+    fn a_fraction_after_the_seconds_is_always_allowed() {
+        assert_eq!(read("15:04:05", "01:02:03.050"), Some("0000-01-01T01:02:03.05Z".into()));
+        assert_eq!(read("15:04:05.000", "01:02:03,5"), None);
+        assert_eq!(read("15:04:05.999", "01:02:03"), Some("0000-01-01T01:02:03Z".into()));
+    }
+
+    #[test]
+    fn days_that_a_month_does_not_have_are_none() {
+        for (value, is_day) in [
+            ("2024-02-29", true),
+            ("2023-02-29", false),
+            ("1900-02-29", false),
+            ("2023-04-31", false),
+        ] {
+            assert_eq!(parse("2006-01-02", value).is_some(), is_day, "{value}");
+        }
+    }
+
+    #[test]
+    fn zone_names_are_unknown_but_the_number_of_gmt_shows() {
+        for (value, wanted) in [
+            ("12:00 UTC", "0000-01-01T12:00:00Z"),
+            ("12:00 EST", "0000-01-01T12:00:00Z"),
+            ("12:00 CEST", "0000-01-01T12:00:00Z"),
+            ("12:00 GMT+3", "0000-01-01T15:00:00+03:00"),
+            ("12:00 +03", "0000-01-01T12:00:00Z"),
+        ] {
+            assert_eq!(read("15:04 MST", value).as_deref(), Some(wanted));
+        }
+        assert_eq!(read("15:04 MST", "12:00 ABCD"), None);
+    }
+
+    #[test]
+    fn two_figures_of_a_year_and_noon_mean_what_they_do_in_go() {
+        assert_eq!(read("2/1/06 3:04 PM", "2/1/69 12:00 AM"), Some("1969-01-02T00:00:00Z".into()));
+        assert_eq!(read("2/1/06 3:04pm", "2/1/68 1:00pm"), Some("2068-01-02T13:00:00Z".into()));
+    }
+
+    #[test]
+    fn utc_may_be_another_day() {
+        let moment =
+            parse("2006-01-02T15:04:05Z07:00", "2023-12-31T23:30:00-01:00").expect("a moment");
+        assert_eq!(moment.to_utc().rfc3339().as_deref(), Some("2024-01-01T00:30:00Z"));
+    }
+
+    #[test]
+    fn a_literal_must_be_there_and_nothing_may_follow() {
+        assert_eq!(
+            read("2006-01-02 at 15:04", "2023-01-02 at 03:04"),
+            Some("2023-01-02T03:04:00Z".into())
+        );
+        assert_eq!(read("2006-01-02", "2023-01-02 "), None);
+        assert_eq!(read("2006-01-02", "2023/01/02"), None);
+    }
 }

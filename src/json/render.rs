@@ -121,7 +121,11 @@ fn media_type(entry: &[u8]) -> &[u8] {
 }
 
 fn fits(accepted: &[u8], offer: &[u8]) -> bool {
-    match accepted.iter().zip(offer).find(|(accepted, offer)| **accepted == b'*' || accepted != offer) {
+    match accepted
+        .iter()
+        .zip(offer)
+        .find(|(accepted, offer)| **accepted == b'*' || accepted != offer)
+    {
         Some((accepted, _)) => *accepted == b'*',
         None => accepted.len() <= offer.len(),
     }

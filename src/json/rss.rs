@@ -37,7 +37,9 @@ enum Kind {
 
 fn kind(body: &[u8]) -> Option<Kind> {
     // Blanks, and the bytes of all byte order marks, one by one.
-    let is_noise = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\n' | b'\t' | 0xfe | 0xff | 0 | 0xef | 0xbb | 0xbf);
+    let is_noise = |byte: &u8| {
+        matches!(byte, b' ' | b'\r' | b'\n' | b'\t' | 0xfe | 0xff | 0 | 0xef | 0xbb | 0xbf)
+    };
     let start = body.iter().position(|byte| !is_noise(byte))?;
     let body = body.get(start..)?;
     match body.first()? {

@@ -6,7 +6,7 @@ mod token;
 
 pub use decode::decode;
 pub use encode::encode;
-pub(super) use token::{Attribute, Mode, Name, Token, Tokens, XML_NAMESPACE};
+pub(super) use token::{Attribute, Mode, Token, Tokens, XML_NAMESPACE};
 
 /// Elements that may be open at once. The original has no bound; no sane document comes near this one.
 pub const DEPTH_MAX: usize = 1000;

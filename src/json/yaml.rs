@@ -15,8 +15,8 @@ const STEP: usize = 2;
 
 /// Words that other readers of YAML take for null or a truth value.
 const RESERVED: [&str; 26] = [
-    "null", "Null", "NULL", "~", "true", "True", "TRUE", "false", "False", "FALSE", "y", "Y", "yes", "Yes",
-    "YES", "n", "N", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF",
+    "null", "Null", "NULL", "~", "true", "True", "TRUE", "false", "False", "FALSE", "y", "Y",
+    "yes", "Yes", "YES", "n", "N", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF",
 ];
 
 /// Layouts of texts that would be read as a moment.
@@ -77,6 +77,14 @@ enum Holder {
     List,
 }
 
+// === impl Level ===
+
+impl Level {
+    fn within_mapping(self) -> Self {
+        Self { mappings: self.mappings + STEP, lists: self.lists }
+    }
+}
+
 // === impl Writer ===
 
 impl<'v> Writer<'_, 'v> {
@@ -86,7 +94,9 @@ impl<'v> Writer<'_, 'v> {
         while let Some(top) = self.open.last_mut() {
             let (level, inline) = (top.level, std::mem::take(&mut top.inline));
             let entry = match &mut top.entries {
-                Entries::Map(entries) => entries.next().map(|(key, value)| (key.as_str(), value, false)),
+                Entries::Map(entries) => {
+                    entries.next().map(|(key, value)| (key.as_str(), value, false))
+                }
                 Entries::Struct(entries) => {
                     entries.next().map(|(key, value)| (*key, value, key.ends_with("Parsed")))
                 }
@@ -123,22 +133,20 @@ impl<'v> Writer<'_, 'v> {
                 self.text.push_str(text);
             }
             Value::Array(list) if !list.is_empty() => self.open(Entries::List(list.iter()), level),
-            _ => match members(value) {
-                Some(entries) => {
-                    self.open(entries, Level { mappings: level.mappings + STEP, lists: level.lists });
-                }
-                None => {
+            _ => {
+                if let Some(entries) = members(value) {
+                    self.open(entries, level.within_mapping());
+                } else {
                     self.text.push(' ');
                     self.scalar(value, level, Holder::Mapping);
                 }
-            },
+            }
         }
     }
 
     fn details(&mut self, details: &'v [(&'static str, Value)], level: Level, inline: bool) {
         self.key("httpresponseerror", level, inline);
-        let level = Level { mappings: level.mappings + STEP, lists: level.lists };
-        self.open(Entries::Struct(details.iter()), level);
+        self.open(Entries::Struct(details.iter()), level.within_mapping());
     }
 
     fn key(&mut self, key: &str, level: Level, inline: bool) {
@@ -292,12 +300,27 @@ fn needs_quotes(text: &str) -> bool {
     }
     if matches!(
         first,
-        b'*' | b'&' | b'[' | b'{' | b'}' | b']' | b',' | b'!' | b'|' | b'>' | b'%' | b'\'' | b'"' | b'@' | b' ' | b'`'
+        b'*' | b'&'
+            | b'['
+            | b'{'
+            | b'}'
+            | b']'
+            | b','
+            | b'!'
+            | b'|'
+            | b'>'
+            | b'%'
+            | b'\''
+            | b'"'
+            | b'@'
+            | b' '
+            | b'`'
     ) || matches!(last, b':' | b' ')
     {
         return true;
     }
-    if first.is_ascii_digit() && MOMENTS.iter().any(|layout| go_time::parse(layout, text).is_some()) {
+    if first.is_ascii_digit() && MOMENTS.iter().any(|layout| go_time::parse(layout, text).is_some())
+    {
         return true;
     }
     bytes.contains(&b'#')
@@ -368,7 +391,8 @@ fn is_printable(character: char) -> bool {
             let mut buffer = [0; 5];
             buffer[0] = b'a';
             let length = character.encode_utf8(&mut buffer[1..]).len();
-            std::str::from_utf8(&buffer[..=length]).is_ok_and(|text| text.escape_debug().count() == 2)
+            std::str::from_utf8(&buffer[..=length])
+                .is_ok_and(|text| text.escape_debug().count() == 2)
         }
     }
 }

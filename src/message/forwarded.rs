@@ -25,7 +25,9 @@ impl Network {
             Some((address, bits)) => (address.parse::<IpAddr>().ok()?, prefix_of(bits)?),
             None => match text.parse::<IpAddr>().ok()? {
                 // Go appends `/32` to the text here, and so trusts a block of IPv6 instead of one address.
-                IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => (IpAddr::V6(address), 32),
+                IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => {
+                    (IpAddr::V6(address), 32)
+                }
                 IpAddr::V6(address) => (IpAddr::V6(address), 128),
                 IpAddr::V4(address) => (IpAddr::V4(address), 32),
             },
@@ -40,7 +42,9 @@ impl Network {
     fn within_v6(address: Ipv6Addr, prefix_bits: u32) -> Self {
         let masked = Ipv6Addr::from_bits(address.to_bits() & mask_v6(prefix_bits));
         match masked.to_ipv4_mapped() {
-            Some(address) => Self { address: IpAddr::V4(address), prefix_bits: prefix_bits.saturating_sub(96) },
+            Some(address) => {
+                Self { address: IpAddr::V4(address), prefix_bits: prefix_bits.saturating_sub(96) }
+            }
             None => Self { address: IpAddr::V6(masked), prefix_bits },
         }
     }
@@ -87,11 +91,16 @@ impl Trusted {
         if list.is_empty() {
             return Self::Everyone;
         }
-        let networks: Box<[Network]> = list.iter().map_while(|entry| Network::parse(entry)).collect();
+        let networks: Box<[Network]> =
+            list.iter().map_while(|entry| Network::parse(entry)).collect();
         let everything = |wanted: fn(&IpAddr) -> bool| {
             networks.iter().any(|network| network.is_everything() && wanted(&network.address))
         };
-        if everything(IpAddr::is_ipv4) && everything(IpAddr::is_ipv6) { Self::Everyone } else { Self::Networks(networks) }
+        if everything(IpAddr::is_ipv4) && everything(IpAddr::is_ipv6) {
+            Self::Everyone
+        } else {
+            Self::Networks(networks)
+        }
     }
 
     fn contains(&self, address: IpAddr) -> bool {
@@ -153,13 +162,14 @@ impl ClientIpRules {
         I: Iterator<Item = &'a [u8]>,
     {
         if self.app_engine {
-            let first = header(APP_ENGINE_HEADER).next().and_then(|value| std::str::from_utf8(value).ok());
+            let first =
+                header(APP_ENGINE_HEADER).next().and_then(|value| std::str::from_utf8(value).ok());
             if let Some(address) = first.filter(|value| !value.is_empty()) {
                 return ClientIp::Header(address);
             }
         }
         if self.forwarded_by_client_ip && self.trusted.contains(peer) {
-            let found = self.headers.iter().find_map(|name| self.from_values(header(name)));
+            let found = self.headers.iter().find_map(|name| self.address_in(header(name)));
             if let Some(address) = found {
                 return ClientIp::Header(address);
             }
@@ -169,7 +179,7 @@ impl ClientIpRules {
 
     /// Several headers of a name are one list. It is read from its end, as each proxy appends: the first address
     /// that is not trusted counts, or the leftmost. A part that is no address spoils the whole list.
-    fn from_values<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> Option<&'a str> {
+    fn address_in<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> Option<&'a str> {
         let values: SmallVec<[&[u8]; 4]> = values.collect();
         let mut leftmost = None;
         for item in values.iter().rev().flat_map(|value| value.rsplit(|&byte| byte == b',')) {
@@ -209,12 +219,27 @@ mod tests {
         let rules = rules(&[]);
         assert_eq!(found(&rules, PEER, &[]), PEER);
         assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", " 10.0.0.1 , 10.0.0.2")]), "10.0.0.1");
-        assert_eq!(found(&rules, PEER, &[("X-Real-IP", "10.0.0.3"), ("X-Forwarded-For", "10.0.0.1")]), "10.0.0.1");
-        assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "unknown"), ("X-Real-Ip", "10.0.0.3")]), "10.0.0.3");
-        assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "10.0.0.1, rubbish, 10.0.0.2")]), PEER);
+        assert_eq!(
+            found(&rules, PEER, &[("X-Real-IP", "10.0.0.3"), ("X-Forwarded-For", "10.0.0.1")]),
+            "10.0.0.1"
+        );
+        assert_eq!(
+            found(&rules, PEER, &[("X-Forwarded-For", "unknown"), ("X-Real-Ip", "10.0.0.3")]),
+            "10.0.0.3"
+        );
+        assert_eq!(
+            found(&rules, PEER, &[("X-Forwarded-For", "10.0.0.1, rubbish, 10.0.0.2")]),
+            PEER
+        );
         assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "rubbish, 10.0.0.2")]), PEER);
-        assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-For", "2.2.2.2")]), "1.1.1.1");
-        assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", ""), ("X-Forwarded-For", "2.2.2.2")]), PEER);
+        assert_eq!(
+            found(&rules, PEER, &[("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-For", "2.2.2.2")]),
+            "1.1.1.1"
+        );
+        assert_eq!(
+            found(&rules, PEER, &[("X-Forwarded-For", ""), ("X-Forwarded-For", "2.2.2.2")]),
+            PEER
+        );
         assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "fe80::1%eth0")]), PEER);
         assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "2001:DB8::1")]), "2001:DB8::1");
         assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "1.2.3.4:80")]), PEER);
@@ -224,9 +249,18 @@ mod tests {
     #[test]
     fn with_trusted_proxies_the_last_untrusted_address_counts() {
         let rules = rules(&["127.0.0.0/8", "10.1.2.3", "2001:db8::/32"]);
-        assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "1.1.1.1, 2.2.2.2, 127.0.0.1")]), "2.2.2.2");
-        assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "127.0.0.9, 127.0.0.8")]), "127.0.0.9");
-        assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "9.9.9.9, 2001:db8::7, 10.1.2.3")]), "9.9.9.9");
+        assert_eq!(
+            found(&rules, PEER, &[("X-Forwarded-For", "1.1.1.1, 2.2.2.2, 127.0.0.1")]),
+            "2.2.2.2"
+        );
+        assert_eq!(
+            found(&rules, PEER, &[("X-Forwarded-For", "127.0.0.9, 127.0.0.8")]),
+            "127.0.0.9"
+        );
+        assert_eq!(
+            found(&rules, PEER, &[("X-Forwarded-For", "9.9.9.9, 2001:db8::7, 10.1.2.3")]),
+            "9.9.9.9"
+        );
         assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "rubbish, 9.9.9.9")]), "9.9.9.9");
         assert_eq!(found(&rules, "192.168.0.1", &[("X-Forwarded-For", "1.1.1.1")]), "192.168.0.1");
         assert_eq!(found(&rules, "::ffff:127.0.0.1", &[("X-Forwarded-For", "1.1.1.1")]), "1.1.1.1");
@@ -239,7 +273,16 @@ mod tests {
         assert_eq!(found(&rules, PEER, &[("X-Forwarded-For", "1.1.1.1")]), PEER);
         assert_eq!(found(&rules, "10.0.0.1", &[("X-Forwarded-For", "1.1.1.1")]), "1.1.1.1");
         assert_eq!(first_malformed(&list.map(String::from)), Some("rubbish"));
-        for wrong in ["", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+8", "::1/129", "1.2.3.4/8/8", " 1.2.3.4", "fe80::1%e/64"] {
+        for wrong in [
+            "",
+            "1.2.3.4/33",
+            "1.2.3.4/",
+            "1.2.3.4/+8",
+            "::1/129",
+            "1.2.3.4/8/8",
+            " 1.2.3.4",
+            "fe80::1%e/64",
+        ] {
             assert_eq!(Network::parse(wrong), None, "{wrong}");
         }
     }

@@ -67,7 +67,9 @@ impl Allowed {
         match self {
             Self::All => true,
             Self::None => false,
-            Self::Names(names) => names.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok(),
+            Self::Names(names) => {
+                names.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
+            }
         }
     }
 
@@ -84,7 +86,8 @@ pub fn forward(raw: &[u8], allowed: &Allowed, separator: Option<u8>, out: &mut V
     if raw.is_empty() || *allowed == Allowed::None {
         return 0;
     }
-    let mut chosen: SmallVec<[Pair<'_>; 8]> = pairs(raw).filter(|(name, _)| allowed.admits(name)).collect();
+    let mut chosen: SmallVec<[Pair<'_>; 8]> =
+        pairs(raw).filter(|(name, _)| allowed.admits(name)).collect();
     // Stable, as the values of one name keep their order.
     chosen.sort_by(|(one, _), (other, _)| one.cmp(other));
     for (at, (name, value)) in chosen.iter().enumerate() {
@@ -167,6 +170,9 @@ mod tests {
         let between = separator(&target);
         forward(b"b=2&a=1", &Allowed::All, between, &mut target);
         assert_eq!(target, b"/x?fixed=1&a=1&b=2");
-        assert_eq!((separator(b"/x"), separator(b"/x?"), separator(b"/x??")), (Some(b'?'), None, Some(b'&')));
+        assert_eq!(
+            (separator(b"/x"), separator(b"/x?"), separator(b"/x??")),
+            (Some(b'?'), None, Some(b'&'))
+        );
     }
 }

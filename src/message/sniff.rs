@@ -91,7 +91,7 @@ fn is_tag(text: &[u8], tag: &str) -> bool {
 fn is_mp4(body: &[u8]) -> bool {
     let Some((&size, _)) = body.split_first_chunk::<4>() else { return false };
     let size = u32::from_be_bytes(size) as usize;
-    if size % 4 != 0 || body.len() < size || body.len() < 12 || &body[4..8] != b"ftyp" {
+    if !size.is_multiple_of(4) || body.len() < size || body.len() < 12 || &body[4..8] != b"ftyp" {
         return false;
     }
     (8..size).step_by(4).filter(|at| *at != 12).any(|at| body.get(at..at + 3) == Some(b"mp4"))

@@ -12,6 +12,7 @@ impl Tick {
     /// A deadline that never comes.
     pub const NEVER: Tick = Tick(u64::MAX);
 
+    #[must_use]
     pub fn plus_ms(self, ms: u64) -> Tick {
         Tick(self.0.saturating_add(ms))
     }

@@ -122,10 +122,11 @@ impl Stop {
 
 /// Takes a connection that already waits, without waiting for one.
 pub fn accept_waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    // SAFETY: the descriptor is open while `listener` lives; null pointers ask for no address.
     let flags =
         libc::SOCK_CLOEXEC | if super::driver::is_epoll() { libc::SOCK_NONBLOCK } else { 0 };
+    // SAFETY: sets a flag of a descriptor that is open while `listener` lives.
     unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    // SAFETY: the same descriptor; null pointers ask for no address.
     let socket = unsafe {
         libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)
     };

@@ -8,6 +8,8 @@ use super::Stream;
 
 /// What a pipe is asked to hold; without the right to so much the kernel's default serves.
 const PIPE_BYTES: usize = 1024 * 1024;
+/// The same as the system call wants it.
+const PIPE_BYTES_ASKED: libc::c_int = 1024 * 1024;
 /// Empty pipes kept for reuse on each core.
 const POOLED_MAX: usize = 64;
 
@@ -34,7 +36,7 @@ impl Pipe {
         let (read, write) =
             unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
         // SAFETY: plain integers; a refusal leaves the pipe at its default size.
-        unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES as libc::c_int) };
+        unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES_ASKED) };
         Ok(Pipe { read, write })
     }
 

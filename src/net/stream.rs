@@ -113,6 +113,13 @@ impl Stream {
         unsafe { libc::shutdown(self.socket, libc::SHUT_WR) };
     }
 
+    /// Ends a waiting read as if the peer had finished. A read that has already got bytes keeps them, and answers can still
+    /// be written.
+    pub fn stop_reading(&self) {
+        // SAFETY: the socket is open as long as `self` lives. A failure means the peer was faster.
+        unsafe { libc::shutdown(self.socket, libc::SHUT_RD) };
+    }
+
     /// What an idle connection has to say, without waiting: used before a kept connection is used again.
     pub fn is_quiet_and_open(&self) -> bool {
         let mut byte = 0u8;
@@ -136,7 +143,7 @@ impl Stream {
         if self.watch.has_expired() { Err(io::ErrorKind::TimedOut.into()) } else { result }
     }
 
-    #[allow(clippy::mut_from_ref)]
+    #[allow(clippy::mut_from_ref, reason = "see the proof below")]
     fn tcp_mut(&self) -> &mut TcpStream {
         // SAFETY: the runtime's `read`, `write`, `readable` and `writable` take `&mut self` but only clone the shared
         // descriptor while they build the operation; the future keeps that clone and does not touch the stream again.

@@ -2,6 +2,7 @@
 //! can be wrong with a plan is found here, all of it at once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -159,11 +160,13 @@ impl Compiler<'_> {
         };
         let render = Render::named(&endpoint.output_encoding, sole_encoding);
         let names = param_names(&endpoint.route);
+        let param_keys: Arc<[Box<str>]> =
+            names.iter().map(|name| super::template::param_key(name).into()).collect();
         let mut regular = Vec::new();
         let mut shadows = Vec::new();
         let mut shadow_timeout_ms = 0;
         for backend in &endpoint.backend {
-            let mut backend_draft = BackendDraft::default();
+            let mut backend_draft = BackendDraft { param_keys: param_keys.clone(), ..BackendDraft::default() };
             self.install(&backend.extra_config, &mut Site::Backend(&mut backend_draft));
             draft.sealed = draft.sealed.or(backend_draft.sealed);
             if backend_draft.is_shadow {
@@ -174,8 +177,16 @@ impl Compiler<'_> {
                 regular.push(self.backend(endpoint, backend, backend_draft, render, &names));
             }
         }
+        if regular.is_empty() && !shadows.is_empty() {
+            // The original cannot build such a pipe: it answers 500 and calls nobody (specification, section 2.20).
+            draft.sealed = draft.sealed.or(Some(500));
+        }
         for (place, backend) in regular.iter_mut().chain(&mut shadows).enumerate() {
             backend.id = BackendId { endpoint: id, place: u32_of(place) };
+        }
+        if regular.is_empty() {
+            // The original cannot build such a pipe: every request fails, and no shadow is cast.
+            draft.sealed = draft.sealed.or(Some(500));
         }
         let shadows = (!shadows.is_empty()).then(|| {
             Box::new(Shadows {

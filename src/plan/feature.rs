@@ -1,5 +1,7 @@
 //! `Feature`: what a namespace of `extra_config` must offer to take part in the plan, and what it may change.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
 use super::backend::StatusRule;
@@ -92,6 +94,8 @@ pub struct EndpointDraft {
 /// What a backend's blocks said.
 #[derive(Default)]
 pub struct BackendDraft {
+    /// Given: the internal names of the endpoint's parameters, in the order of their slots.
+    pub param_keys: Arc<[Box<str>]>,
     pub is_shadow: bool,
     pub shadow_timeout_ms: Option<u64>,
     pub flatmap: Vec<FlatmapOp>,

@@ -87,14 +87,22 @@ impl UrlTemplate {
         while !rest.is_empty() {
             let (text, place) = next_place(rest);
             let (before, query) = text.split_once('?').filter(|_| !in_query).unwrap_or((text, ""));
-            is_plain &= if in_query { is_plain_query(text) } else { is_plain_text(before) && is_plain_query(query) };
+            is_plain &= if in_query {
+                is_plain_query(text)
+            } else {
+                is_plain_text(before) && is_plain_query(query)
+            };
             in_query |= text.contains('?');
             if !text.is_empty() {
                 parts.push(Part::Text(text.into()));
             }
             let Some(place) = place else { break };
             let key = &place[3..place.len() - 2];
-            parts.push(Part::Place { source: Source::of(key, param_names), key: key.into(), in_query });
+            parts.push(Part::Place {
+                source: Source::of(key, param_names),
+                key: key.into(),
+                in_query,
+            });
             rest = &rest[text.len() + place.len()..];
         }
         Self { pattern: pattern.into(), parts: parts.into(), is_plain }
@@ -127,14 +135,21 @@ impl UrlTemplate {
     ///
     /// # Errors
     /// A control byte or a broken escape that a value brought in. `out` is then as it was.
-    pub fn expand(&self, host_path_prefix: &str, values: &dyn Values, out: &mut Vec<u8>) -> Result<(), BadUrl> {
+    pub fn expand(
+        &self,
+        host_path_prefix: &str,
+        values: &dyn Values,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadUrl> {
         let start = out.len();
         out.extend_from_slice(host_path_prefix.as_bytes());
         let mut plain = self.is_plain && path::is_plain(host_path_prefix.as_bytes());
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Place { source, key, in_query } => plain &= fill(source, key, *in_query, values, out),
+                Part::Place { source, key, in_query } => {
+                    plain &= fill(source, key, *in_query, values, out)
+                }
             }
         }
         if plain { Ok(()) } else { recode(start, out) }
@@ -164,7 +179,13 @@ pub fn param_key(name: &str) -> String {
 }
 
 /// Writes one value and tells whether it needed no more than copying.
-fn fill(source: &Source, key: &str, in_query: bool, values: &dyn Values, out: &mut Vec<u8>) -> bool {
+fn fill(
+    source: &Source,
+    key: &str,
+    in_query: bool,
+    values: &dyn Values,
+    out: &mut Vec<u8>,
+) -> bool {
     let is_plain = if in_query { is_plain_query_bytes } else { path::is_plain };
     match source {
         Source::Slot(slot) => {
@@ -201,7 +222,8 @@ fn concerned(text: &[u8], reason: BadTarget) -> Vec<u8> {
     let end = memchr::memchr(b'#', text).unwrap_or(text.len());
     let before = &text[..end];
     let path_end = memchr::memchr(b'?', before).unwrap_or(end);
-    let in_fragment = matches!(reason, BadTarget::Escape(_)) && path::check_escapes(&before[..path_end]).is_ok();
+    let in_fragment =
+        matches!(reason, BadTarget::Escape(_)) && path::check_escapes(&before[..path_end]).is_ok();
     if in_fragment { text.to_vec() } else { before.to_vec() }
 }
 
@@ -250,7 +272,10 @@ fn next_place(pattern: &str) -> (&str, Option<&str>) {
 fn step_value(key: &str) -> Option<StepValue> {
     let (step, path) = key.strip_prefix("Resp")?.split_once('_')?;
     let is_path = |byte: u8| is_name_byte(byte) && byte != b':' && byte != b'/';
-    if path.is_empty() || !path.bytes().all(is_path) || !step.bytes().all(|byte| byte.is_ascii_digit()) {
+    if path.is_empty()
+        || !path.bytes().all(is_path)
+        || !step.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     Some(StepValue { step: step.parse().ok()?, path: path.to_owned(), key: key.to_owned() })
@@ -267,7 +292,8 @@ fn is_plain_query_bytes(text: &[u8]) -> bool {
 /// A fixed part of a path that goes out as it stands, whole escapes included.
 fn is_plain_text(text: &str) -> bool {
     let bytes = text.as_bytes();
-    path::check_escapes(bytes).is_ok() && bytes.iter().all(|&byte| byte == b'%' || path::is_plain(&[byte]))
+    path::check_escapes(bytes).is_ok()
+        && bytes.iter().all(|&byte| byte == b'%' || path::is_plain(&[byte]))
 }
 
 #[cfg(test)]

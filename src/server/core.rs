@@ -102,8 +102,12 @@ impl Core {
         }
         drop(listener);
         connections.drain();
-        while connections.count() > 0 {
+        loop {
+            // At least one turn: the runtime closes the listening socket in it.
             task::sleep_ms(DRAIN_LOOK_MS).await;
+            if connections.count() == 0 {
+                break;
+            }
         }
         Ok(())
     }

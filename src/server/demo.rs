@@ -54,7 +54,7 @@ pub fn serve_upstream(port: u16) -> io::Result<SocketAddr> {
 }
 
 fn serve_connection(stream: &TcpStream) -> io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     let mut reader = BufReader::new(io::Read::take(stream, u64::MAX));
     let mut out = stream;
     loop {
@@ -89,10 +89,7 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<String>> {
 fn document(path: &str) -> (&'static str, String) {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let last = path.rsplit('/').next().unwrap_or_default();
-    let id: u32 = match last.parse() {
-        Ok(id) => id,
-        Err(_) => 1,
-    };
+    let id: u32 = last.parse().unwrap_or(1);
     match path.split('/').nth(1) {
         Some("users") => (
             "200 OK",

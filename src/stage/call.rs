@@ -1,12 +1,14 @@
 //! `Call`: a request on its way to one backend, and the `Answer` that comes back.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
 
 use super::exchange::Exchange;
 use super::failure::Failure;
+use super::notes::Notes;
 use crate::json::Document;
 use crate::net::clock::Tick;
 use crate::upstream::Url;
@@ -61,6 +63,22 @@ pub struct Call<'x> {
     /// Parameters that earlier calls of a sequence gave, beside those of the path, under their internal names.
     pub extra_params: &'x [(String, String)],
     pub deadline: Tick,
+    /// Where in the target the backend's own pattern stands; behind it comes what of the client's query passes on.
+    pub pattern_range: Range<usize>,
+    pub notes: Notes,
+}
+
+impl Call<'_> {
+    /// What became of the backend's `url_pattern`.
+    pub fn pattern(&self) -> &[u8] {
+        self.url.target.get(self.pattern_range.clone()).unwrap_or_default()
+    }
+
+    /// The client's query as far as it passes on.
+    pub fn client_query(&self) -> &[u8] {
+        let query = self.url.target.get(self.pattern_range.end..).unwrap_or_default();
+        query.strip_prefix(b"?").or_else(|| query.strip_prefix(b"&")).unwrap_or(query)
+    }
 }
 
 /// What came back from a backend or from a whole pipe.

@@ -8,6 +8,7 @@ pub mod call;
 pub mod exchange;
 pub mod failure;
 pub mod ids;
+pub mod notes;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +16,10 @@ use std::pin::Pin;
 pub use call::{Answer, Call, CallBody, Header, Headers, Outcome};
 pub use exchange::Exchange;
 pub use failure::{Cause, Failure};
+pub use notes::Notes;
+
+/// The clock that deadlines are read against.
+pub use crate::net::clock;
 
 use crate::wire::Reply;
 

@@ -106,7 +106,7 @@ impl Pool {
         let Attempt { mut head, body, is_head_request, is_repeatable, deadline } = attempt;
         let mut kept_allowed = true;
         loop {
-            let kept = if kept_allowed { self.kept(is_repeatable) } else { None };
+            let kept = if kept_allowed { self.kept() } else { None };
             let connection = match kept {
                 Some(connection) => connection,
                 None => self.open(deadline).await?,
@@ -137,15 +137,14 @@ impl Pool {
         }
     }
 
-    /// A kept connection. One that must not fail, because its request cannot be repeated, is looked at first.
-    fn kept(&self, is_repeatable: bool) -> Option<Connection> {
+    /// A kept connection on which nothing has come meanwhile: bytes that nobody asked for would be taken for the next
+    /// answer, and a closed one would fail a request that cannot be repeated.
+    fn kept(&self) -> Option<Connection> {
         loop {
             let connection = self.idle.take()?;
             let idle_ms = clock::now().since_ms(connection.idle_since);
-            let too_old = self.limits.idle_ms != 0 && idle_ms >= self.limits.idle_ms;
-            let looks_fine = !too_old
-                && ((is_repeatable && idle_ms < 1000) || connection.stream.is_quiet_and_open());
-            if looks_fine {
+            let is_too_old = self.limits.idle_ms != 0 && idle_ms >= self.limits.idle_ms;
+            if !is_too_old && connection.stream.is_quiet_and_open() {
                 return Some(connection);
             }
             self.idle.open.set(self.idle.open.get().saturating_sub(1));
@@ -163,7 +162,7 @@ impl Pool {
         let addresses = self.addresses(deadline).await?;
         let _turn = self.turn(deadline).await?;
         // While this request waited, another one may have finished with its connection.
-        if let Some(connection) = self.kept(false) {
+        if let Some(connection) = self.kept() {
             return Ok(connection);
         }
         let stream = connect_any(&addresses, self.target.port, deadline).await?;

@@ -14,35 +14,59 @@ pub enum GzipError {
     Truncated,
 }
 
+/// What a packed body stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unpacking {
+    Whole(Vec<u8>),
+    /// More than is allowed.
+    TooLarge,
+    /// What came out before the packed bytes went wrong.
+    Broken(Vec<u8>, GzipError),
+}
+
+/// A member of a gzip file has no shorter header.
+const HEADER_BYTES_MIN: usize = 10;
+
 impl std::fmt::Display for GzipError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             GzipError::Header => "gzip: invalid header",
-            GzipError::Data => "gzip: invalid checksum or data",
+            GzipError::Data => "gzip: invalid checksum",
             GzipError::Truncated => "unexpected EOF",
         })
     }
 }
 
 /// Unpacks a whole body, at most `bytes_max` of result: a small body may stand for a very large one.
-///
-/// # Errors
-/// [`GzipError`]; `Ok(None)` when the result would be larger than allowed.
-pub fn unpack(packed: &[u8], bytes_max: usize) -> Result<Option<Vec<u8>>, GzipError> {
-    let mut state = Inflate::default();
+/// Several members in a row are one body (RFC 1952 section 2.2).
+pub fn unpack(packed: &[u8], bytes_max: usize) -> Unpacking {
     let mut out = Vec::with_capacity(packed.len().saturating_mul(4).min(bytes_max));
+    let mut rest = packed;
+    loop {
+        match unpack_member(rest, bytes_max, &mut out) {
+            Ok(_) if out.len() > bytes_max => return Unpacking::TooLarge,
+            Ok(used) if used >= rest.len() => return Unpacking::Whole(out),
+            Ok(used) => rest = &rest[used..],
+            Err(error) => return Unpacking::Broken(out, error),
+        }
+    }
+}
+
+/// Unpacks one member; returns how many packed bytes it has. Stops early once there is more than `bytes_max`.
+fn unpack_member(packed: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<usize, GzipError> {
+    if packed.len() < HEADER_BYTES_MIN {
+        return Err(GzipError::Truncated);
+    }
+    let mut state = Inflate::default();
     let mut at = 0;
     loop {
-        if out.len() > bytes_max {
-            return Ok(None);
-        }
         out.reserve(BUFFER_BYTES);
-        let used = state.step(&packed[at..], &mut out)?;
+        let used = state.step(packed.get(at..).unwrap_or_default(), out)?;
         at += used;
-        if state.is_done() {
-            return Ok(Some(out));
+        if state.is_done() || out.len() > bytes_max {
+            return Ok(at);
         }
-        if used == 0 && at == packed.len() && out.capacity() > out.len() {
+        if used == 0 && at >= packed.len() && out.capacity() > out.len() {
             return Err(GzipError::Truncated);
         }
     }
@@ -70,12 +94,13 @@ impl Inflate {
     /// Unpacks into the spare room of `out`; returns how many packed bytes were used.
     fn step(&mut self, packed: &[u8], out: &mut Vec<u8>) -> Result<usize, GzipError> {
         let before = self.decoder.total_in();
+        let filled = out.len();
         let status = self.decoder.decompress_vec(packed, out, FlushDecompress::None);
         let used = usize::try_from(self.decoder.total_in() - before).unwrap_or(0);
         match status {
             Ok(Status::StreamEnd) => self.done = true,
             Ok(_) => {}
-            Err(_) if !self.started && out.is_empty() => return Err(GzipError::Header),
+            Err(_) if !self.started && out.len() == filled => return Err(GzipError::Header),
             Err(_) => return Err(GzipError::Data),
         }
         self.started = true;
@@ -148,25 +173,43 @@ mod tests {
     #[test]
     fn a_body_comes_out_as_it_went_in() {
         let plain = b"{\"packed\":[1,2]}".repeat(5000);
-        assert_eq!(unpack(&packed(&plain), 1 << 20).unwrap().unwrap(), plain);
-        assert_eq!(unpack(&packed(b""), 100).unwrap().unwrap(), b"");
+        assert_eq!(unpack(&packed(&plain), 1 << 20), Unpacking::Whole(plain));
+        assert_eq!(unpack(&packed(b""), 100), Unpacking::Whole(Vec::new()));
+    }
+
+    #[test]
+    fn several_members_are_one_body() {
+        let both = [packed(b"{\"a\":"), packed(b"1}")].concat();
+        assert_eq!(unpack(&both, 100), Unpacking::Whole(b"{\"a\":1}".to_vec()));
+    }
+
+    #[test]
+    fn what_follows_the_last_member_or_spoils_its_checksum_leaves_the_bytes_before() {
+        let trailing = [packed(b"abc"), b"rubbish".to_vec()].concat();
+        assert_eq!(unpack(&trailing, 100), Unpacking::Broken(b"abc".to_vec(), GzipError::Truncated));
+        let mut spoilt = packed(b"abc");
+        let at = spoilt.len() - 8;
+        spoilt[at..].fill(0);
+        assert_eq!(unpack(&spoilt, 100), Unpacking::Broken(b"abc".to_vec(), GzipError::Data));
     }
 
     #[test]
     fn plain_bytes_are_no_gzip() {
-        assert_eq!(unpack(b"{\"not\":\"packed\"}", 1000), Err(GzipError::Header));
+        let plain = b"{\"not\":\"packed\"}";
+        assert_eq!(unpack(plain, 1000), Unpacking::Broken(Vec::new(), GzipError::Header));
     }
 
     #[test]
     fn a_cut_body_is_noticed() {
         let whole = packed(&b"abc".repeat(1000));
-        assert_eq!(unpack(&whole[..whole.len() - 6], 1 << 20), Err(GzipError::Truncated));
+        let cut = unpack(&whole[..whole.len() - 6], 1 << 20);
+        assert!(matches!(cut, Unpacking::Broken(_, GzipError::Truncated)));
     }
 
     #[test]
     fn a_small_body_cannot_grow_without_bound() {
         let bomb = packed(&vec![0; 8 << 20]);
         assert!(bomb.len() < 20_000);
-        assert_eq!(unpack(&bomb, 1 << 20).unwrap(), None);
+        assert_eq!(unpack(&bomb, 1 << 20), Unpacking::TooLarge);
     }
 }

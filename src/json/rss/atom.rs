@@ -87,7 +87,11 @@ fn read_entry(pull: &mut Pull<'_>) -> Result<Item, EncodingError> {
     Ok(item)
 }
 
-fn member(item: &mut Item, links: &mut Vec<Link>, pull: &mut Pull<'_>) -> Result<(), EncodingError> {
+fn member(
+    item: &mut Item,
+    links: &mut Vec<Link>,
+    pull: &mut Pull<'_>,
+) -> Result<(), EncodingError> {
     match pull.name.to_lowercase().as_str() {
         "title" => item.title = read_text(pull)?,
         "id" => item.guid = read_text(pull)?,
@@ -164,7 +168,10 @@ fn read_text(pull: &mut Pull<'_>) -> Result<String, EncodingError> {
     let is_markup = kind == "html" || kind.contains("xhtml");
     let text = if content.contains("<![CDATA[") {
         text::without_sections(content)
-    } else if kind == "text" || kind.starts_with("text/") || (kind.is_empty() && whole.mode.is_empty()) {
+    } else if kind == "text"
+        || kind.starts_with("text/")
+        || (kind.is_empty() && whole.mode.is_empty())
+    {
         text::entities(content)
     } else if kind.contains("xhtml") {
         html::without_wrapping_div(content)
@@ -177,5 +184,9 @@ fn read_text(pull: &mut Pull<'_>) -> Result<String, EncodingError> {
         Some(base) if is_markup => html::absolute(base, &text),
         _ => text,
     };
-    Ok(if ADDRESSES.contains(&pull.name.to_lowercase().as_str()) { pull.resolved(&text) } else { text })
+    Ok(if ADDRESSES.contains(&pull.name.to_lowercase().as_str()) {
+        pull.resolved(&text)
+    } else {
+        text
+    })
 }

@@ -73,14 +73,19 @@ impl Channel {
     fn into_feed(self) -> Feed {
         let dublin_core = self.extensions.get("dc");
         let itunes = self.extensions.get("itunes");
-        let author = [&self.managing_editor, &self.web_master].into_iter().find(|text| !text.is_empty()).cloned();
+        let author = [&self.managing_editor, &self.web_master]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .cloned();
         let mut categories = self.categories;
         categories.extend(keywords(&self.extensions));
         categories.extend(extension::itunes_categories(itunes));
         categories.extend(extension::texts(dublin_core, "subject"));
         Feed {
             kind: "rss",
-            author: author.or_else(|| extension_author(&self.extensions)).map(|text| Person::parse(&text)),
+            author: author
+                .or_else(|| extension_author(&self.extensions))
+                .map(|text| Person::parse(&text)),
             image_url: self.image_url.or_else(|| extension::itunes_image(itunes)),
             title: or_dublin_core(self.title, &self.extensions, "title"),
             updated: or_dublin_core(self.last_build, &self.extensions, "date"),
@@ -107,7 +112,8 @@ impl Entry {
         item.published = or_dublin_core(item.published, &extensions, "date");
         item.title = or_dublin_core(item.title, &extensions, "title");
         item.description = or_dublin_core(item.description, &extensions, "description");
-        let author = if self.author.is_empty() { extension_author(&extensions) } else { Some(self.author) };
+        let author =
+            if self.author.is_empty() { extension_author(&extensions) } else { Some(self.author) };
         item.author = author.map(|text| Person::parse(&text));
         item.authors = item.author.iter().cloned().collect();
         item.image_url = extension::itunes_image(extensions.get("itunes"));
@@ -120,7 +126,11 @@ impl Entry {
 }
 
 fn or_dublin_core(text: String, extensions: &Extensions, name: &str) -> String {
-    if text.is_empty() { extension::first(extensions.get("dc"), name).unwrap_or_default() } else { text }
+    if text.is_empty() {
+        extension::first(extensions.get("dc"), name).unwrap_or_default()
+    } else {
+        text
+    }
 }
 
 /// The author whom the extensions name; an empty one in Dublin Core counts.
@@ -128,12 +138,15 @@ fn extension_author(extensions: &Extensions) -> Option<String> {
     let dublin_core = extensions.get("dc");
     extension::first(dublin_core, "author")
         .or_else(|| extension::first(dublin_core, "creator"))
-        .or_else(|| extension::first(extensions.get("itunes"), "author").filter(|author| !author.is_empty()))
+        .or_else(|| {
+            extension::first(extensions.get("itunes"), "author").filter(|author| !author.is_empty())
+        })
 }
 
 /// The keywords of iTunes, parted by commas and not trimmed.
 fn keywords(extensions: &Extensions) -> Vec<String> {
-    let keywords = extension::first(extensions.get("itunes"), "keywords").filter(|text| !text.is_empty());
+    let keywords =
+        extension::first(extensions.get("itunes"), "keywords").filter(|text| !text.is_empty());
     keywords.map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default()
 }
 

@@ -113,7 +113,7 @@ fn element(pull: &mut Pull<'_>) -> Result<Extension, EncodingError> {
             }
             Event::End => {
                 let Some(mut element) = open.pop() else { continue };
-                element.value = element.value.trim().to_owned();
+                element.value = trimmed(element.value);
                 pull.expect(Event::End, &element.name)?;
                 match open.last_mut() {
                     Some(parent) => {
@@ -137,6 +137,10 @@ fn start(pull: &Pull<'_>) -> Extension {
         attributes: pull.attributes.iter().map(attribute).collect(),
         children: BTreeMap::new(),
     }
+}
+
+fn trimmed(text: String) -> String {
+    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
 }
 
 /// All the texts of the elements of a name.
@@ -170,8 +174,22 @@ pub fn itunes_categories(elements: Option<&Elements>) -> Vec<String> {
 
 pub fn dublin_core(elements: &Elements) -> Value {
     const NAMES: [&str; 16] = [
-        "title", "creator", "author", "subject", "description", "publisher", "contributor", "date", "type",
-        "format", "identifier", "source", "language", "relation", "coverage", "rights",
+        "title",
+        "creator",
+        "author",
+        "subject",
+        "description",
+        "publisher",
+        "contributor",
+        "date",
+        "type",
+        "format",
+        "identifier",
+        "source",
+        "language",
+        "relation",
+        "coverage",
+        "rights",
     ];
     let mut members = Members::default();
     for name in NAMES {
@@ -183,7 +201,8 @@ pub fn dublin_core(elements: &Elements) -> Value {
 pub fn itunes_item(elements: &Elements) -> Value {
     const BEFORE_IMAGE: [&str; 7] =
         ["author", "block", "duration", "explicit", "keywords", "subtitle", "summary"];
-    const AFTER_IMAGE: [&str; 5] = ["isClosedCaptioned", "episode", "season", "order", "episodeType"];
+    const AFTER_IMAGE: [&str; 5] =
+        ["isClosedCaptioned", "episode", "season", "order", "episodeType"];
     let mut members = Members::default();
     for name in BEFORE_IMAGE {
         members.text(name, first(Some(elements), name).unwrap_or_default());

@@ -63,7 +63,10 @@ impl Feed {
         let mut map = Map::from(
             [
                 ("author", self.author.map_or(Value::Null, Person::into_value)),
-                ("categories", if self.categories.is_empty() { Value::Null } else { texts(self.categories) }),
+                (
+                    "categories",
+                    if self.categories.is_empty() { Value::Null } else { texts(self.categories) },
+                ),
                 ("copyright", Value::String(self.copyright)),
                 // The original's parsers never fill it.
                 ("custom", Value::Null),
@@ -103,7 +106,8 @@ impl Item {
         members.text("guid", self.guid);
         members.value("image", self.image_url.map(image));
         members.texts("categories", self.categories);
-        members.list("enclosures", self.enclosures.into_iter().map(Enclosure::into_value).collect());
+        members
+            .list("enclosures", self.enclosures.into_iter().map(Enclosure::into_value).collect());
         if self.has_known_extensions {
             members.value("dcExt", self.extensions.get("dc").map(extension::dublin_core));
             members.value("itunesExt", self.extensions.get("itunes").map(extension::itunes_item));
@@ -179,7 +183,9 @@ fn attributes(attributes: BTreeMap<String, String>) -> Value {
 }
 
 fn by_prefix(extensions: Extensions) -> Value {
-    Value::Object(extensions.into_iter().map(|(prefix, elements)| (prefix, by_name(elements))).collect())
+    Value::Object(
+        extensions.into_iter().map(|(prefix, elements)| (prefix, by_name(elements))).collect(),
+    )
 }
 
 fn by_name(elements: BTreeMap<String, Vec<Extension>>) -> Value {

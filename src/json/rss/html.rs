@@ -2,30 +2,34 @@
 
 use std::fmt::Write as _;
 
+use quick_xml::escape::resolve_html5_entity;
 use quick_xml::events::attributes::Attributes;
 
 /// Entities that count without a semicolon, too (HTML section 13.5).
 const LEGACY: [&str; 106] = [
-    "AElig", "AMP", "Aacute", "Acirc", "Agrave", "Aring", "Atilde", "Auml", "COPY", "Ccedil", "ETH", "Eacute",
-    "Ecirc", "Egrave", "Euml", "GT", "Iacute", "Icirc", "Igrave", "Iuml", "LT", "Ntilde", "Oacute", "Ocirc",
-    "Ograve", "Oslash", "Otilde", "Ouml", "QUOT", "REG", "THORN", "Uacute", "Ucirc", "Ugrave", "Uuml", "Yacute",
-    "aacute", "acirc", "acute", "aelig", "agrave", "amp", "aring", "atilde", "auml", "brvbar", "ccedil", "cedil",
-    "cent", "copy", "curren", "deg", "divide", "eacute", "ecirc", "egrave", "eth", "euml", "frac12", "frac14",
-    "frac34", "gt", "iacute", "icirc", "iexcl", "igrave", "iquest", "iuml", "laquo", "lt", "macr", "micro",
-    "middot", "nbsp", "not", "ntilde", "oacute", "ocirc", "ograve", "ordf", "ordm", "oslash", "otilde", "ouml",
-    "para", "plusmn", "pound", "quot", "raquo", "reg", "sect", "shy", "sup1", "sup2", "sup3", "szlig", "thorn",
-    "times", "uacute", "ucirc", "ugrave", "uml", "uuml", "yacute", "yen", "yuml",
+    "AElig", "AMP", "Aacute", "Acirc", "Agrave", "Aring", "Atilde", "Auml", "COPY", "Ccedil",
+    "ETH", "Eacute", "Ecirc", "Egrave", "Euml", "GT", "Iacute", "Icirc", "Igrave", "Iuml", "LT",
+    "Ntilde", "Oacute", "Ocirc", "Ograve", "Oslash", "Otilde", "Ouml", "QUOT", "REG", "THORN",
+    "Uacute", "Ucirc", "Ugrave", "Uuml", "Yacute", "aacute", "acirc", "acute", "aelig", "agrave",
+    "amp", "aring", "atilde", "auml", "brvbar", "ccedil", "cedil", "cent", "copy", "curren", "deg",
+    "divide", "eacute", "ecirc", "egrave", "eth", "euml", "frac12", "frac14", "frac34", "gt",
+    "iacute", "icirc", "iexcl", "igrave", "iquest", "iuml", "laquo", "lt", "macr", "micro",
+    "middot", "nbsp", "not", "ntilde", "oacute", "ocirc", "ograve", "ordf", "ordm", "oslash",
+    "otilde", "ouml", "para", "plusmn", "pound", "quot", "raquo", "reg", "sect", "shy", "sup1",
+    "sup2", "sup3", "szlig", "thorn", "times", "uacute", "ucirc", "ugrave", "uml", "uuml",
+    "yacute", "yen", "yuml",
 ];
 
 /// What the numbers 128 to 159 mean: characters of windows-1252.
 const WINDOWS_1252: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
-    '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
 /// Elements that have no end tag.
 const VOID: [&str; 14] = [
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "keygen", "link", "meta", "source", "track", "wbr",
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "keygen", "link", "meta", "source",
+    "track", "wbr",
 ];
 
 /// Resolves the entities of a text as Go's `html.UnescapeString` does.
@@ -34,10 +38,11 @@ pub fn unescape(text: &str, out: &mut String) {
     while let Some(start) = rest.find('&') {
         let (before, reference) = rest.split_at(start);
         out.push_str(before);
-        let length = numeric(reference, out).or_else(|| named(reference, out)).unwrap_or_else(|| {
-            out.push('&');
-            1
-        });
+        let length =
+            numeric(reference, out).or_else(|| named(reference, out)).unwrap_or_else(|| {
+                out.push('&');
+                1
+            });
         rest = reference.get(length..).unwrap_or_default();
     }
     out.push_str(rest);
@@ -55,7 +60,9 @@ fn numeric(reference: &str, out: &mut String) -> Option<usize> {
     let code = u32::from_str_radix(digits, radix).unwrap_or(u32::MAX);
     out.push(match code {
         0 => char::REPLACEMENT_CHARACTER,
-        0x80..0xa0 => WINDOWS_1252.get(code as usize - 0x80).copied().unwrap_or(char::REPLACEMENT_CHARACTER),
+        0x80..0xa0 => {
+            WINDOWS_1252.get(code as usize - 0x80).copied().unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
         _ => char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
     });
     let length = reference.len() - number.len() + usize::from(radix == 16) + count;
@@ -67,16 +74,14 @@ fn named(reference: &str, out: &mut String) -> Option<usize> {
     let body = reference.get(1..)?;
     let letters = body.bytes().take_while(u8::is_ascii_alphanumeric).count();
     let name = body.get(..letters)?;
-    if body.as_bytes().get(letters) == Some(&b';') {
-        if let Some(text) = quick_xml::escape::resolve_html5_entity(name) {
-            out.push_str(text);
-            return Some(letters + 2);
-        }
+    let has_semicolon = body.as_bytes().get(letters) == Some(&b';');
+    if let Some(text) = resolve_html5_entity(name).filter(|_| has_semicolon) {
+        out.push_str(text);
+        return Some(letters + 2);
     }
-    let legacy = (2..=letters.min(6)).rev().filter_map(|length| name.get(..length));
-    let legacy = legacy.filter(|name| LEGACY.contains(name));
-    let (name, text) =
-        legacy.filter_map(|name| quick_xml::escape::resolve_html5_entity(name).map(|text| (name, text))).next()?;
+    let mut legacy = (2..=letters.min(6)).rev().filter_map(|length| name.get(..length));
+    let name = legacy.find(|name| LEGACY.contains(name))?;
+    let text = resolve_html5_entity(name)?;
     out.push_str(text);
     Some(1 + name.len())
 }
@@ -93,8 +98,22 @@ pub fn absolute(base: &str, content: &str) -> String {
 
 /// Attributes that hold addresses; only the first of an element is looked at.
 const ADDRESSES: [&str; 12] = [
-    "action", "background", "cite", "codebase", "data", "href", "poster", "profile", "scheme", "src", "uri", "usemap",
+    "action",
+    "background",
+    "cite",
+    "codebase",
+    "data",
+    "href",
+    "poster",
+    "profile",
+    "scheme",
+    "src",
+    "uri",
+    "usemap",
 ];
+
+/// Elements that may be open at once in markup that is written anew.
+const DEPTH_MAX: usize = 256;
 
 /// Markup on its way through: elements are closed as they were opened, texts are escaped one way.
 struct Rewriting<'b> {
@@ -110,7 +129,8 @@ struct Rewriting<'b> {
 
 impl<'b> Rewriting<'b> {
     fn of(content: &str, base: Option<&'b str>, unwraps: bool) -> Option<String> {
-        let mut rewriting = Self { out: String::new(), open: Vec::new(), base, unwraps, is_done: false };
+        let mut rewriting =
+            Self { out: String::new(), open: Vec::new(), base, unwraps, is_done: false };
         let mut rest = content;
         while !rest.is_empty() {
             let (part, after) = split_part(rest);
@@ -145,7 +165,7 @@ impl<'b> Rewriting<'b> {
         if !VOID.contains(&name.as_str()) {
             self.open.push(name);
         }
-        Some(())
+        (self.open.len() <= DEPTH_MAX).then_some(())
     }
 
     fn end(&mut self, name: &str) {
@@ -172,10 +192,10 @@ impl<'b> Rewriting<'b> {
             let name = attribute.key.0.to_ascii_lowercase();
             let mut value = String::new();
             unescape(&attribute.value, &mut value);
-            if ADDRESSES.contains(&name.as_str()) {
-                if let Some(base) = base.take() {
-                    value = resolve(base, &value);
-                }
+            if ADDRESSES.contains(&name.as_str())
+                && let Some(base) = base.take()
+            {
+                value = resolve(base, &value);
             }
             let _ = write!(self.out, " {name}=\"");
             escape(&value, &mut self.out);
@@ -213,9 +233,10 @@ fn split_part(text: &str) -> (Part<'_>, &str) {
             None => (Part::Start(tag), rest),
         };
     }
-    let end = text.char_indices().skip(1).map(|(at, _)| at).find(|at| text.get(*at..).is_some_and(|rest| {
-        rest.starts_with("<!--") || is_tag(rest)
-    }));
+    let end =
+        text.char_indices().skip(1).map(|(at, _)| at).find(|at| {
+            text.get(*at..).is_some_and(|rest| rest.starts_with("<!--") || is_tag(rest))
+        });
     let (text, rest) = cut(end.unwrap_or(text.len()));
     (Part::Text(text), rest)
 }
@@ -235,7 +256,9 @@ fn tag_end(text: &str) -> usize {
 }
 
 fn tag_name(tag: &str) -> String {
-    let end = tag.find(|character: char| character.is_ascii_whitespace() || character == '/').unwrap_or(tag.len());
+    let end = tag
+        .find(|character: char| character.is_ascii_whitespace() || character == '/')
+        .unwrap_or(tag.len());
     tag.get(..end).unwrap_or_default().to_ascii_lowercase()
 }
 
@@ -301,7 +324,9 @@ impl<'t> Address<'t> {
         let (rest, query) = optional(rest.split_once('?'), rest);
         let is_scheme = |scheme: &str| {
             scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+                && scheme
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
         };
         let (scheme, rest) = match rest.split_once(':') {
             Some((scheme, rest)) if is_scheme(scheme) => (Some(scheme), rest),

@@ -11,12 +11,30 @@ type Object = serde_json::Map<String, Json>;
 
 /// Members that are texts, in feeds, items, authors and attachments; others are free to be what they are.
 const FEED_TEXTS: [&str; 10] = [
-    "version", "title", "home_page_url", "feed_url", "description", "user_comment", "next_url", "icon", "favicon",
+    "version",
+    "title",
+    "home_page_url",
+    "feed_url",
+    "description",
+    "user_comment",
+    "next_url",
+    "icon",
+    "favicon",
     "language",
 ];
 const ITEM_TEXTS: [&str; 12] = [
-    "id", "url", "external_url", "title", "content_html", "content_text", "summary", "image", "banner_image",
-    "date_published", "date_modified", "language",
+    "id",
+    "url",
+    "external_url",
+    "title",
+    "content_html",
+    "content_text",
+    "summary",
+    "image",
+    "banner_image",
+    "date_published",
+    "date_modified",
+    "language",
 ];
 const AUTHOR_TEXTS: [&str; 3] = ["name", "url", "avatar"];
 const ATTACHMENT_TEXTS: [&str; 3] = ["url", "mime_type", "title"];
@@ -26,7 +44,8 @@ struct Checked<'j>(Vec<(String, &'j Json)>);
 
 /// Reads a document that is known to be well-formed and to begin with a brace.
 pub fn parse(body: &[u8]) -> Result<Feed, EncodingError> {
-    let json: Json = serde_json::from_slice(body).map_err(|error| EncodingError::new(error.to_string()))?;
+    let json: Json =
+        serde_json::from_slice(body).map_err(|error| EncodingError::new(error.to_string()))?;
     let document = Checked::object("Feed", &json, &FEED_TEXTS)?;
     if document.get("expired").is_some_and(|expired| !expired.is_boolean()) {
         return Err(wrong("Feed", "expired"));
@@ -34,7 +53,7 @@ pub fn parse(body: &[u8]) -> Result<Feed, EncodingError> {
     let author = document.person("Feed", "author")?;
     document.people("Feed", "authors")?;
     let items = document.list("Feed", "items")?;
-    let read = items.iter().map(|item| read_item(item)).collect::<Result<Vec<Item>, _>>()?;
+    let read = items.iter().map(read_item).collect::<Result<Vec<Item>, _>>()?;
     Ok(Feed {
         kind: "json",
         title: document.text("title"),
@@ -63,7 +82,10 @@ fn read_item(json: &Json) -> Result<Item, EncodingError> {
         description: item.text("summary"),
         content: either("content_html", "content_text"),
         link: item.text("url"),
-        links: [item.text("url"), item.text("external_url")].into_iter().filter(|url| !url.is_empty()).collect(),
+        links: [item.text("url"), item.text("external_url")]
+            .into_iter()
+            .filter(|url| !url.is_empty())
+            .collect(),
         updated_parsed: moment::parse(&updated),
         published_parsed: moment::parse(&published),
         updated,
@@ -73,7 +95,11 @@ fn read_item(json: &Json) -> Result<Item, EncodingError> {
         guid: item.text("id"),
         image_url: Some(either("image", "banner_image")).filter(|url| !url.is_empty()),
         categories: item.tags()?,
-        enclosures: item.list("Item", "attachments")?.iter().map(|json| attachment(json)).collect::<Result<_, _>>()?,
+        enclosures: item
+            .list("Item", "attachments")?
+            .iter()
+            .map(attachment)
+            .collect::<Result<_, _>>()?,
         ..Item::default()
     })
 }
@@ -86,7 +112,11 @@ fn attachment(json: &Json) -> Result<Enclosure, EncodingError> {
     let attachment = Checked::object("Attachments", json, &ATTACHMENT_TEXTS)?;
     attachment.integer("size_in_bytes")?;
     let seconds = attachment.integer("duration_in_seconds")?;
-    Ok(Enclosure { url: attachment.text("url"), length: seconds.to_string(), kind: attachment.text("mime_type") })
+    Ok(Enclosure {
+        url: attachment.text("url"),
+        length: seconds.to_string(),
+        kind: attachment.text("mime_type"),
+    })
 }
 
 // === impl Checked ===
@@ -95,7 +125,8 @@ impl<'j> Checked<'j> {
     fn object(kind: &str, json: &'j Json, texts: &[&str]) -> Result<Self, EncodingError> {
         let members: &Object = json.as_object().ok_or_else(|| wrong(kind, ""))?;
         // Names count in any case.
-        let object = Self(members.iter().map(|(name, value)| (name.to_lowercase(), value)).collect());
+        let object =
+            Self(members.iter().map(|(name, value)| (name.to_lowercase(), value)).collect());
         match texts.iter().find(|name| object.get(name).is_some_and(|value| !value.is_string())) {
             Some(name) => Err(wrong(kind, name)),
             None => Ok(object),

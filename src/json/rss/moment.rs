@@ -5,11 +5,18 @@ use crate::json::go_time::{self, Moment};
 /// Reads a date by the first layout that fits.
 pub fn parse(text: &str) -> Option<Moment> {
     let text = text.trim();
-    let with_known_zone = || {
-        let mut fitting = ZONED.iter().filter_map(|layout| go_time::parse(layout, text));
-        fitting.next().map(|moment| moment.in_named_zone(&ZONES))
+    let begins_with_digit = begins_with_digit(text);
+    // Most layouts are out of the question at once.
+    let read = |layout: &&&str| begins_with_digit == self::begins_with_digit(layout);
+    let by_name = || {
+        let moment = ZONED.iter().filter(read).find_map(|layout| go_time::parse(layout, text))?;
+        Some(moment.in_named_zone(&ZONES))
     };
-    LAYOUTS.iter().find_map(|layout| go_time::parse(layout, text)).or_else(with_known_zone)
+    LAYOUTS.iter().filter(read).find_map(|layout| go_time::parse(layout, text)).or_else(by_name)
+}
+
+fn begins_with_digit(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Zones that the time zone database knows by their abbreviation, in seconds east. Other names count as UTC.

@@ -14,11 +14,15 @@ pub struct Person {
 impl Person {
     /// Takes a text apart; one of no known form gives nothing.
     pub fn parse(text: &str) -> Self {
-        let parts = email_and_name(text).map(|(email, name)| (name, email)).or_else(|| name_and_email(text));
+        let parts = email_and_name(text)
+            .map(|(email, name)| (name, email))
+            .or_else(|| name_and_email(text));
         let (name, email) = parts.unwrap_or_else(|| match text.split_once('@') {
             _ if text.contains(['(', ')']) => ("", ""),
             None => (text, ""),
-            Some((user, host)) if user.is_empty() || host.is_empty() || host.contains('@') => ("", ""),
+            Some((user, host)) if user.is_empty() || host.is_empty() || host.contains('@') => {
+                ("", "")
+            }
             Some(_) => ("", text),
         });
         Self { name: name.to_owned(), email: email.to_owned() }
@@ -36,7 +40,8 @@ impl Person {
 fn email_and_name(text: &str) -> Option<(&str, &str)> {
     let (user, host) = text.split_once('@')?;
     let blank = host.find(is_blank)?;
-    let name = host.get(blank..)?.trim_start_matches(is_blank).strip_prefix('(')?.strip_suffix(')')?;
+    let name =
+        host.get(blank..)?.trim_start_matches(is_blank).strip_prefix('(')?.strip_suffix(')')?;
     if user.is_empty() || blank == 0 || name.is_empty() || name.contains('@') {
         return None;
     }

@@ -4,7 +4,6 @@
 //! force, and every end tag drops the latest `xml:base`, whosesoever it was.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use super::html;
 use crate::json::xml::{Attribute, EncodingError, Mode, Token, Tokens, XML_NAMESPACE};
@@ -19,9 +18,6 @@ pub enum Event {
     Other,
 }
 
-/// Prefixes by the namespace that they stand for.
-type Prefixes = BTreeMap<String, String>;
-
 pub struct Pull<'a> {
     tokens: Tokens<'a>,
     pub event: Event,
@@ -29,8 +25,10 @@ pub struct Pull<'a> {
     pub space: String,
     pub attributes: Vec<Attribute>,
     pub text: String,
-    prefixes: Rc<Prefixes>,
-    outer_prefixes: Vec<Rc<Prefixes>>,
+    /// Prefixes by the namespace that they stand for.
+    prefixes: BTreeMap<String, String>,
+    /// For each start tag the prefixes that it replaced, to be put back.
+    replaced: Vec<Vec<(String, Option<String>)>>,
     bases: Vec<String>,
     /// A document that has failed goes on failing.
     failure: Option<EncodingError>,
@@ -57,8 +55,8 @@ impl<'a> Pull<'a> {
             space: String::new(),
             attributes: Vec::new(),
             text: String::new(),
-            prefixes: Rc::default(),
-            outer_prefixes: Vec::new(),
+            prefixes: BTreeMap::new(),
+            replaced: Vec::new(),
             bases: Vec::new(),
             failure: None,
         })
@@ -70,7 +68,9 @@ impl<'a> Pull<'a> {
             match self.next()? {
                 Event::Start => return Ok(()),
                 Event::EndDocument => {
-                    return Err(EncodingError::new("Failed to find root node before document end."));
+                    return Err(EncodingError::new(
+                        "Failed to find root node before document end.",
+                    ));
                 }
                 _ => {}
             }
@@ -143,7 +143,11 @@ impl<'a> Pull<'a> {
             match self.next()? {
                 Event::Text => {}
                 Event::End => return Ok(()),
-                _ => return Err(EncodingError::new("Parser must be on EndTag or Text to read text")),
+                _ => {
+                    return Err(EncodingError::new(
+                        "Parser must be on EndTag or Text to read text",
+                    ));
+                }
             }
         }
     }
@@ -215,8 +219,7 @@ impl<'a> Pull<'a> {
             }
             Some(Token::End(name)) => {
                 self.name = name.local;
-                self.outer_prefixes.pop();
-                self.prefixes = self.outer_prefixes.last().cloned().unwrap_or_default();
+                self.put_prefixes_back();
                 self.bases.pop();
                 Event::End
             }
@@ -231,20 +234,23 @@ impl<'a> Pull<'a> {
 
     /// Takes note of the prefixes and the base that a start tag declares.
     fn enter(&mut self) {
+        let mut replaced = Vec::new();
         for attribute in &self.attributes {
+            let prefix = match (attribute.name.space.as_str(), attribute.name.local.as_str()) {
+                ("xmlns", prefix) => prefix.to_lowercase(),
+                (_, "xmlns") => String::new(),
+                _ => continue,
+            };
             let space = attribute.value.trim().to_owned();
-            if attribute.name.space == "xmlns" {
-                let prefix = attribute.name.local.to_lowercase();
-                Rc::make_mut(&mut self.prefixes).insert(space, prefix);
-            } else if attribute.name.local == "xmlns" {
-                Rc::make_mut(&mut self.prefixes).insert(space, String::new());
-            }
+            replaced.push((space.clone(), self.prefixes.insert(space, prefix)));
         }
-        self.outer_prefixes.push(Rc::clone(&self.prefixes));
+        self.replaced.push(replaced);
         let base = self
             .attributes
             .iter()
-            .find(|attribute| attribute.name.local == "base" && attribute.name.space == XML_NAMESPACE)
+            .find(|attribute| {
+                attribute.name.local == "base" && attribute.name.space == XML_NAMESPACE
+            })
             .filter(|attribute| !attribute.value.is_empty());
         if let Some(base) = base {
             let base = match self.bases.last() {
@@ -252,6 +258,15 @@ impl<'a> Pull<'a> {
                 None => base.value.clone(),
             };
             self.bases.push(base);
+        }
+    }
+
+    fn put_prefixes_back(&mut self) {
+        for (space, before) in self.replaced.pop().into_iter().flatten().rev() {
+            match before {
+                Some(prefix) => self.prefixes.insert(space, prefix),
+                None => self.prefixes.remove(&space),
+            };
         }
     }
 

@@ -63,7 +63,7 @@ pub fn entities(text: &str) -> String {
 /// Standard base64, with line breaks anywhere.
 pub fn base64(text: &str) -> Option<String> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
-    if digits.len() % 4 != 0 {
+    if !digits.len().is_multiple_of(4) {
         return None;
     }
     let padding = digits.iter().rev().take(2).take_while(|digit| **digit == b'=').count();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::{meaning, written};
-use crate::json::{Decoder, Document, Edit, EditSpec, FlatmapOp};
+use crate::json::{self, Decoder, Document, Edit, EditSpec, FlatmapOp, tree};
 
 /// What a case needs from this folder: how to read, how to edit, which render.
 struct Call<'c> {
@@ -98,6 +98,22 @@ fn call<'c>(case: &'c Value, exchange: &Value) -> Option<Call<'c>> {
     Some(Call { decoder, edit: Edit::compile(&spec), output, body: body.into_bytes() })
 }
 
+/// The case files are read by our own reader: one of them is nested deeper than `serde_json` goes.
+fn plain(value: json::Value) -> Value {
+    match value {
+        json::Value::Null | json::Value::Struct(_) => Value::Null,
+        json::Value::Bool(flag) => flag.into(),
+        json::Value::Number(number) => {
+            let mut text = Vec::new();
+            json::write_value(&json::Value::Number(number), &mut text);
+            serde_json::from_slice(&text).unwrap()
+        }
+        json::Value::String(text) => text.into(),
+        json::Value::Array(list) => list.into_iter().map(plain).collect(),
+        json::Value::Object(map) => map.into_iter().map(|(key, value)| (key, plain(value))).collect(),
+    }
+}
+
 fn rendered(document: &Document, output: &str) -> String {
     match output {
         "json-collection" => {
@@ -105,7 +121,7 @@ fn rendered(document: &Document, output: &str) -> String {
             if document.write_member("collection", &mut out) { String::from_utf8(out).unwrap() } else { "[]".to_owned() }
         }
         "string" => match document.get("content") {
-            Some(crate::json::Value::String(text)) => text,
+            Some(json::Value::String(text)) => text,
             _ => String::new(),
         },
         _ => written(document),
@@ -124,7 +140,7 @@ fn check(name: &str, call: &Call<'_>, expect: &Value) {
     assert_eq!(expect["status"], 200, "{name}: {document:?}");
     let have = rendered(&document, call.output);
     match (expect.get("json"), expect["text"].as_str()) {
-        (Some(json), _) => assert_eq!(&meaning(&have), json, "{name}"),
+        (Some(json), _) => assert_eq!(&plain(tree::parse(have.as_bytes())), json, "{name}"),
         (None, Some(text)) if call.output == "string" => assert_eq!(have, text, "{name}"),
         (None, Some(text)) if !text.is_empty() && !text.contains("1e400") => assert_eq!(meaning(&have), meaning(text), "{name}"),
         _ => {}
@@ -142,7 +158,7 @@ fn bodies_of_recorded_cases_are_decoded_and_edited_as_recorded() {
     let mut compared = 0;
     for file in ["transform", "encoding", "proxy"].iter().flat_map(|part| std::fs::read_dir(folder.join(part)).unwrap()) {
         let path = file.unwrap().path();
-        let case: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let case = plain(tree::parse(&std::fs::read(&path).unwrap()));
         for exchange in case["exchanges"].as_array().into_iter().flatten() {
             if let Some(call) = call(&case, exchange) {
                 check(&format!("{}: {}", path.display(), text(exchange, "name")), &call, &exchange["expect"]);

@@ -5,8 +5,8 @@
 //! counts, except that one which stands before the first child goes before those behind it; what follows
 //! the root is never read.
 
-use super::token::{Attribute, Mode, Token, Tokens};
 use super::EncodingError;
+use super::token::{Attribute, Mode, Token, Tokens};
 use crate::json::{Map, Value};
 
 /// Blanks that are cut off round a text: the original's list, which has the backspace in it.

@@ -36,7 +36,9 @@ pub fn encode(data: Option<&Map>, out: &mut Vec<u8>) {
     while let Some(step) = steps.pop() {
         let written = match step {
             Step::Element(name, value) => element(name, value, &mut steps, out),
-            Step::Map(name, map) => mapping(name, map.iter().map(|(key, value)| (key.as_str(), value)), &mut steps, out),
+            Step::Map(name, map) => {
+                mapping(name, map.iter().map(|(key, value)| (key.as_str(), value)), &mut steps, out)
+            }
             Step::Close(name) => {
                 close(name, out);
                 Some(())
@@ -57,17 +59,26 @@ fn is_list_of_scalars(value: &Value) -> bool {
     }
 }
 
-fn element<'v>(name: &'v str, value: &'v Value, steps: &mut Vec<Step<'v>>, out: &mut Vec<u8>) -> Option<()> {
+fn element<'v>(
+    name: &'v str,
+    value: &'v Value,
+    steps: &mut Vec<Step<'v>>,
+    out: &mut Vec<u8>,
+) -> Option<()> {
     match value {
         Value::Object(map) => {
             return mapping(name, map.iter().map(|(key, value)| (key.as_str(), value)), steps, out);
         }
         Value::Struct(members) => match members.first() {
             Some((ERROR_STATUS, _)) => text_element(name, &escaped(&error_details(members)), out),
-            _ => return mapping(name, members.iter().map(|(key, value)| (*key, value)), steps, out),
+            _ => {
+                return mapping(name, members.iter().map(|(key, value)| (*key, value)), steps, out);
+            }
         },
         Value::Array(list) if list.is_empty() => text_element(name, "", out),
-        Value::Array(list) => steps.extend(list.iter().rev().map(|entry| Step::Element(name, entry))),
+        Value::Array(list) => {
+            steps.extend(list.iter().rev().map(|entry| Step::Element(name, entry)));
+        }
         scalar => text_element(name, &scalar_text(scalar).unwrap_or_default(), out),
     }
     Some(())

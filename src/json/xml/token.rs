@@ -116,13 +116,16 @@ impl<'a> Tokens<'a> {
             }
             Event::Text(_) | Event::GeneralRef(_) => self.text(start).map(Some),
             Event::CData(_) => {
-                let raw = self.raw(start + "<![CDATA[".len(), self.position().saturating_sub("]]>".len()));
+                let raw = self
+                    .raw(start + "<![CDATA[".len(), self.position().saturating_sub("]]>".len()));
                 self.characters(line_feeds(raw)).map(|text| Some(Token::Text(text)))
             }
             Event::PI(instruction) if !is_name(leading_name(instruction.target())) => {
                 Err(self.syntax_error("expected target name after <?"))
             }
-            Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::DocType(_) => Ok(Some(Token::Other)),
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::DocType(_) => {
+                Ok(Some(Token::Other))
+            }
             Event::Eof if self.is_cut_off => Err(self.syntax_error("invalid UTF-8")),
             Event::Eof if self.open.is_empty() => Ok(None),
             Event::Eof => Err(self.syntax_error("unexpected EOF")),
@@ -147,11 +150,18 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn start(&mut self, attributes: &str, name: &str, is_empty: bool) -> Result<Token<'a>, EncodingError> {
+    fn start(
+        &mut self,
+        attributes: &str,
+        name: &str,
+        is_empty: bool,
+    ) -> Result<Token<'a>, EncodingError> {
         let name = self.name(name, "expected element name after <")?;
         let mut attributes = self.attributes(attributes)?;
         if self.open.len() >= DEPTH_MAX {
-            return Err(EncodingError::new(format!("xml: more than {DEPTH_MAX} elements within each other")));
+            return Err(EncodingError::new(format!(
+                "xml: more than {DEPTH_MAX} elements within each other"
+            )));
         }
         let mut hidden = Vec::new();
         for attribute in &attributes {
@@ -232,7 +242,9 @@ impl<'a> Tokens<'a> {
             let value = match quoting(text, attribute.key.0) {
                 Quoting::Quoted => self.resolved(raw)?.into_owned(),
                 Quoting::Bare if raw.bytes().all(is_bare_byte) => raw.to_owned(),
-                Quoting::Bare => return Err(self.syntax_error("expected attribute name in element")),
+                Quoting::Bare => {
+                    return Err(self.syntax_error("expected attribute name in element"));
+                }
                 // An attribute without a value has its own name for one.
                 Quoting::NoValue => name.local.clone(),
             };
@@ -244,7 +256,8 @@ impl<'a> Tokens<'a> {
     /// Splits and checks a name; `missing` tells what a name that is none is called.
     fn name(&self, text: &str, missing: &str) -> Result<Name, EncodingError> {
         if !is_name(text) {
-            let begins_well = text.bytes().next().is_some_and(|first| first >= 0x80 || is_name_byte(first));
+            let begins_well =
+                text.bytes().next().is_some_and(|first| first >= 0x80 || is_name_byte(first));
             return Err(self.syntax_error(&if begins_well {
                 format!("invalid XML name: {text}")
             } else {
@@ -302,7 +315,9 @@ impl<'a> Tokens<'a> {
                 None if self.mode == Mode::Lenient => text.push_str(reference),
                 None => {
                     let note = if reference.ends_with(';') { "" } else { " (no semicolon)" };
-                    return Err(self.syntax_error(&format!("invalid character entity {reference}{note}")));
+                    return Err(
+                        self.syntax_error(&format!("invalid character entity {reference}{note}"))
+                    );
                 }
             }
             rest = after;
@@ -324,7 +339,9 @@ impl<'a> Tokens<'a> {
     fn reader_error(&self, error: &quick_xml::Error) -> EncodingError {
         self.syntax_error(match error {
             _ if self.is_cut_off => "invalid UTF-8",
-            quick_xml::Error::Syntax(SyntaxError::UnclosedCData) => "unexpected EOF in CDATA section",
+            quick_xml::Error::Syntax(SyntaxError::UnclosedCData) => {
+                "unexpected EOF in CDATA section"
+            }
             quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => "invalid <! sequence",
             quick_xml::Error::IllFormed(IllFormedError::DoubleHyphenInComment) => {
                 "invalid sequence \"--\" not allowed in comments"
@@ -360,7 +377,8 @@ enum Quoting {
 
 /// Looks behind `name`, which lies in `text`.
 fn quoting(text: &str, name: &str) -> Quoting {
-    let end = (name.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize).wrapping_add(name.len());
+    let end =
+        (name.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize).wrapping_add(name.len());
     match text.get(end..).unwrap_or_default().trim_ascii_start().strip_prefix('=') {
         None => Quoting::NoValue,
         Some(value) if value.trim_ascii_start().starts_with(['"', '\'']) => Quoting::Quoted,
@@ -409,7 +427,9 @@ fn declared_charset(body: &[u8]) -> Result<(usize, Option<String>), EncodingErro
         return Ok((0, None));
     }
     let content = String::from_utf8_lossy(declaration.get(..length).unwrap_or_default());
-    if let Some(version) = parameter("version", &content).filter(|version| !matches!(*version, "" | "1.0")) {
+    if let Some(version) =
+        parameter("version", &content).filter(|version| !matches!(*version, "" | "1.0"))
+    {
         return Err(EncodingError::new(format!(
             "xml: unsupported version {version:?}; only version 1.0 is supported"
         )));

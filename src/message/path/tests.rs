@@ -1,3 +1,4 @@
+use super::target::cut;
 use super::*;
 
 fn decoded(raw: &str) -> Result<String, String> {
@@ -73,8 +74,19 @@ fn a_request_target_is_a_path_an_absolute_url_or_a_star() {
 #[test]
 fn what_go_refuses_as_a_request_target_is_refused() {
     let refused = [
-        "", "a/b", "?x", "/a%2", "/a\x01", "/?\x7f", ":x", "http://h:8x/", "http://[::1/", "http://a b/", "http://%41/",
-        "http://[1.2.3.4]/", "http://h/%g0",
+        "",
+        "a/b",
+        "?x",
+        "/a%2",
+        "/a\x01",
+        "/?\x7f",
+        ":x",
+        "http://h:8x/",
+        "http://[::1/",
+        "http://a b/",
+        "http://%41/",
+        "http://[1.2.3.4]/",
+        "http://h/%g0",
     ];
     for raw in refused {
         assert!(RequestTarget::parse(b"GET", raw.as_bytes()).is_err(), "{raw:?}");
@@ -83,7 +95,10 @@ fn what_go_refuses_as_a_request_target_is_refused() {
 
 #[test]
 fn texts_are_quoted_as_go_quotes_them() {
-    assert_eq!(quote(b"a\"\\\n\x01\x7f\xff\xc3\xa9 \xc2\xa0"), "\"a\\\"\\\\\\n\\x01\\x7f\\xff\u{e9} \\u00a0\"");
+    assert_eq!(
+        quote(b"a\"\\\n\x01\x7f\xff\xc3\xa9 \xc2\xa0"),
+        "\"a\\\"\\\\\\n\\x01\\x7f\\xff\u{e9} \\u00a0\""
+    );
 }
 
 #[test]
@@ -128,14 +143,16 @@ fn made_target(raw: &[u8]) -> String {
         Err(bad) => {
             let name = |url: &[u8]| format!("parse {}: {bad}", quote(&[b"http://h", url].concat()));
             let (before, _) = cut(raw, b'#');
-            let path_is_fine = check_escapes(cut(before, b'?').0).is_ok() && !before.iter().any(|&byte| is_control(byte));
+            let path_is_fine = check_escapes(cut(before, b'?').0).is_ok()
+                && !before.iter().any(|&byte| is_control(byte));
             format!("!{}", written(name(if path_is_fine { raw } else { before }).as_bytes()))
         }
     }
 }
 
 fn made_check(value: &[u8]) -> String {
-    let text = super::super::parameter::check(value).map_or_else(|bad| bad.to_string(), |()| String::new());
+    let text = super::super::parameter::check(value)
+        .map_or_else(|bad| bad.to_string(), |()| String::new());
     written(text.as_bytes())
 }
 

@@ -27,25 +27,37 @@ pub enum Conflict {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyRegistered { path } => write!(f, "handlers are already registered for path '{path}'"),
+            Self::AlreadyRegistered { path } => {
+                write!(f, "handlers are already registered for path '{path}'")
+            }
             Self::Wildcard { segment, path, wildcard, prefix } => write!(
                 f,
                 "'{segment}' in new path '{path}' conflicts with existing wildcard '{wildcard}' in existing prefix \
                  '{prefix}'"
             ),
             Self::TwoWildcards { wildcard, path } => {
-                write!(f, "only one wildcard per path segment is allowed, has: '{wildcard}' in path '{path}'")
+                write!(
+                    f,
+                    "only one wildcard per path segment is allowed, has: '{wildcard}' in path '{path}'"
+                )
             }
-            Self::Unnamed { path } => write!(f, "wildcards must be named with a non-empty name in path '{path}'"),
+            Self::Unnamed { path } => {
+                write!(f, "wildcards must be named with a non-empty name in path '{path}'")
+            }
             Self::CatchAllNotLast { path } => {
-                write!(f, "catch-all routes are only allowed at the end of the path in path '{path}'")
+                write!(
+                    f,
+                    "catch-all routes are only allowed at the end of the path in path '{path}'"
+                )
             }
             Self::CatchAllBesideSegment { wildcard, path, segment, prefix } => write!(
                 f,
                 "catch-all wildcard '{wildcard}' in new path '{path}' conflicts with existing path segment \
                  '{segment}' in existing prefix '{prefix}'"
             ),
-            Self::NoSlashBeforeCatchAll { path } => write!(f, "no / before catch-all in path '{path}'"),
+            Self::NoSlashBeforeCatchAll { path } => {
+                write!(f, "no / before catch-all in path '{path}'")
+            }
             Self::Escape { path } => write!(f, "invalid escape string in path '{path}'"),
             Self::NoMethod => f.write_str("HTTP method can not be empty"),
         }
@@ -152,7 +164,11 @@ impl RoutesBuilder {
             let child_count = u16::try_from(node.children.len()).unwrap_or(u16::MAX);
             trie.push(&NewNode {
                 prefix: &without_escapes(&node.prefix),
-                child_bytes: &node.child_bytes.iter().map(|&b| if b == b'\\' { b':' } else { b }).collect::<Vec<_>>(),
+                child_bytes: &node
+                    .child_bytes
+                    .iter()
+                    .map(|&b| if b == b'\\' { b':' } else { b })
+                    .collect::<Vec<_>>(),
                 first_child: free,
                 child_count,
                 endpoint: node.endpoint,
@@ -193,13 +209,11 @@ impl RoutesBuilder {
             }
             rest = &rest[shared..];
             let Some(&byte) = rest.first() else { return self.end_at(at, route) };
-            match self.descend(at, byte, rest, route)? {
-                Some(child) => at = child,
-                None => {
-                    let parent = self.attach(at, byte);
-                    return self.grow(parent, rest, route);
-                }
-            }
+            let Some(child) = self.descend(at, byte, rest, route)? else {
+                let parent = self.attach(at, byte);
+                return self.grow(parent, rest, route);
+            };
+            at = child;
         }
     }
 
@@ -230,7 +244,13 @@ impl RoutesBuilder {
     }
 
     /// The existing child that the rest of the route goes to, if there is one.
-    fn descend(&mut self, at: usize, byte: u8, rest: &[u8], route: &Route<'_>) -> Result<Option<usize>, Conflict> {
+    fn descend(
+        &mut self,
+        at: usize,
+        byte: u8,
+        rest: &[u8],
+        route: &Route<'_>,
+    ) -> Result<Option<usize>, Conflict> {
         let node = &self.nodes[at];
         if node.kind == Kind::Param && byte == b'/' && node.children.len() == 1 {
             let child = node.children[0];
@@ -252,10 +272,17 @@ impl RoutesBuilder {
     }
 
     /// A second wildcard in the same place must have the same name.
-    fn same_wildcard(&self, wildcard: usize, rest: &[u8], route: &Route<'_>) -> Result<(), Conflict> {
+    fn same_wildcard(
+        &self,
+        wildcard: usize,
+        rest: &[u8],
+        route: &Route<'_>,
+    ) -> Result<(), Conflict> {
         let node = &self.nodes[wildcard];
         let after = rest.strip_prefix(node.prefix.as_slice());
-        if node.kind != Kind::CatchAll && after.is_some_and(|after| after.first().is_none_or(|&byte| byte == b'/')) {
+        if node.kind != Kind::CatchAll
+            && after.is_some_and(|after| after.first().is_none_or(|&byte| byte == b'/'))
+        {
             return Ok(());
         }
         let segment = if node.kind == Kind::CatchAll { rest } else { first_segment(rest) };
@@ -281,7 +308,8 @@ impl RoutesBuilder {
 
     fn add_child(&mut self, at: usize, child: usize) {
         let node = &mut self.nodes[at];
-        let place = node.children.len() - usize::from(node.has_wildcard && !node.children.is_empty());
+        let place =
+            node.children.len() - usize::from(node.has_wildcard && !node.children.is_empty());
         node.children.insert(place, child);
     }
 
@@ -309,7 +337,11 @@ impl RoutesBuilder {
                 self.nodes[at].prefix = rest[..start].to_vec();
             }
             rest = &rest[start + wildcard.len()..];
-            let param = self.push(Growing { prefix: wildcard.to_vec(), priority: 1, ..Growing::new(Kind::Param) });
+            let param = self.push(Growing {
+                prefix: wildcard.to_vec(),
+                priority: 1,
+                ..Growing::new(Kind::Param)
+            });
             self.add_child(at, param);
             self.nodes[at].has_wildcard = true;
             at = param;
@@ -339,7 +371,10 @@ impl RoutesBuilder {
         }
         let node = &self.nodes[at];
         if node.prefix.ends_with(b"/") {
-            let segment = node.children.first().map_or(&b""[..], |&child| first_segment(&self.nodes[child].prefix));
+            let segment = node
+                .children
+                .first()
+                .map_or(&b""[..], |&child| first_segment(&self.nodes[child].prefix));
             return Err(Conflict::CatchAllBesideSegment {
                 wildcard: text(rest),
                 path: text(route.whole),

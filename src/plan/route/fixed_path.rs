@@ -55,7 +55,14 @@ impl Trie {
     }
 
     /// Chooses among words: small letter first, then the capital.
-    fn fix_word(&self, node: &Node, before: &[u8], rest: &[u8], letter: Letter, fixed: &mut Vec<u8>) -> Next {
+    fn fix_word(
+        &self,
+        node: &Node,
+        before: &[u8],
+        rest: &[u8],
+        letter: Letter,
+        fixed: &mut Vec<u8>,
+    ) -> Next {
         let prefix_length = before.len() - rest.len();
         let mut letter = shift(letter, prefix_length);
         if letter[0] != 0 {
@@ -64,7 +71,8 @@ impl Trie {
             }
         } else {
             let (offset, read) = letter_at(before, prefix_length);
-            if self.try_letter(node, lower(read), offset, &mut letter, rest, fixed) {
+            put(lower(read), offset, &mut letter);
+            if self.try_child(node, letter, rest, fixed) {
                 return Next::Found;
             }
             if upper(read) != lower(read) {
@@ -86,10 +94,13 @@ impl Trie {
         mut letter: Letter,
         fixed: &mut Vec<u8>,
     ) -> Next {
-        if node.has_words() && self.fix_word_beside_wildcard(node, before, rest, &mut letter, fixed) {
+        if node.has_words() && self.fix_word_beside_wildcard(node, before, rest, &mut letter, fixed)
+        {
             return Next::Found;
         }
-        let Some(wildcard) = node.last_child().map(|child| self.node(child)) else { return Next::Nothing };
+        let Some(wildcard) = node.last_child().map(|child| self.node(child)) else {
+            return Next::Nothing;
+        };
         if wildcard.kind() == Kind::CatchAll {
             fixed.extend_from_slice(rest);
             return Next::Found;
@@ -99,7 +110,8 @@ impl Trie {
         fixed.extend_from_slice(value);
         let child = wildcard.first_child();
         if after.is_empty() {
-            let is_found = wildcard.is_endpoint() || (wildcard.has_one_child() && self.is_slash_route(child, fixed));
+            let is_found = wildcard.is_endpoint()
+                || (wildcard.has_one_child() && self.is_slash_route(child, fixed));
             return if is_found { Next::Found } else { Next::Nothing };
         }
         *rest = after;
@@ -124,38 +136,34 @@ impl Trie {
             return self.try_child(node, *letter, rest, fixed);
         }
         let (offset, read) = letter_at(before, prefix_length);
-        self.try_letter(node, lower(read), offset, letter, rest, fixed)
-            || upper(read) != lower(read) && self.try_letter(node, upper(read), offset, letter, rest, fixed)
-    }
-
-    fn try_letter(
-        &self,
-        node: &Node,
-        wanted: char,
-        offset: usize,
-        letter: &mut Letter,
-        rest: &[u8],
-        fixed: &mut Vec<u8>,
-    ) -> bool {
-        put(wanted, offset, letter);
+        put(lower(read), offset, letter);
+        if self.try_child(node, *letter, rest, fixed) {
+            return true;
+        }
+        if upper(read) == lower(read) {
+            return false;
+        }
+        put(upper(read), offset, letter);
         self.try_child(node, *letter, rest, fixed)
     }
 
     fn try_child(&self, node: &Node, letter: Letter, rest: &[u8], fixed: &mut Vec<u8>) -> bool {
-        self.child_by_byte(node, letter[0]).is_some_and(|child| self.fix_from(child, rest, letter, fixed))
+        self.child_by_byte(node, letter[0])
+            .is_some_and(|child| self.fix_from(child, rest, letter, fixed))
     }
 
     /// The path ends at a node that is no route: a slash may be missing.
     fn add_slash(&self, node: &Node, fixed: &mut Vec<u8>) -> bool {
-        let is_route = self.child_by_byte(node, b'/').is_some_and(|child| self.slash_child_is_endpoint(child));
+        let is_route =
+            self.child_by_byte(node, b'/').is_some_and(|child| self.slash_child_is_endpoint(child));
         fixed.extend(is_route.then_some(b'/'));
         is_route
     }
 
     fn is_slash_route(&self, child: Option<u32>, fixed: &mut Vec<u8>) -> bool {
-        let is_route = child.map(|child| self.node(child)).is_some_and(|child| {
-            self.prefix(child) == b"/" && child.is_endpoint()
-        });
+        let is_route = child
+            .map(|child| self.node(child))
+            .is_some_and(|child| self.prefix(child) == b"/" && child.is_endpoint());
         fixed.extend(is_route.then_some(b'/'));
         is_route
     }
@@ -167,7 +175,9 @@ impl Trie {
         }
         let prefix = self.prefix(node);
         let Some(shorter) = prefix.strip_suffix(b"/") else { return false };
-        let is_route = shorter.len() == rest.len() && is_alike(tail(rest), tail(shorter)) && node.is_endpoint();
+        let is_route = shorter.len() == rest.len()
+            && is_alike(tail(rest), tail(shorter))
+            && node.is_endpoint();
         if is_route {
             fixed.extend_from_slice(prefix);
         }
@@ -208,7 +218,8 @@ fn is_alike(one: &[u8], other: &[u8]) -> bool {
 
 /// A byte that is no part of a letter counts as U+FFFD, as in Go.
 fn read_letter(bytes: &[u8]) -> (char, usize) {
-    let length = (1..=bytes.len().min(4)).find(|&length| std::str::from_utf8(&bytes[..length]).is_ok());
+    let length =
+        (1..=bytes.len().min(4)).find(|&length| std::str::from_utf8(&bytes[..length]).is_ok());
     let text = length.and_then(|length| std::str::from_utf8(&bytes[..length]).ok());
     match text.and_then(|text| text.chars().next()) {
         Some(letter) => (letter, letter.len_utf8()),

@@ -83,7 +83,13 @@ impl Routes {
     }
 
     /// Redirects start from the path as it came, while `cleaned` is what is searched.
-    fn find_cleaned(&self, method: &[u8], path: &[u8], cleaned: &[u8], params: &mut Params) -> Found {
+    fn find_cleaned(
+        &self,
+        method: &[u8],
+        path: &[u8],
+        cleaned: &[u8],
+        params: &mut Params,
+    ) -> Found {
         let mut skipped = Skipped::new();
         if let Some(tree) = self.methods.iter().find(|tree| tree.method.as_bytes() == method) {
             let hit = self.trie.walk(tree.root, cleaned, Some(&mut params.ranges), &mut skipped);

@@ -98,10 +98,16 @@ impl Location {
 ///
 /// Slashes at its start are made one, where gin sends clients of `//evil.example/` to another host.
 #[must_use]
-pub fn location(target: &RequestTarget<'_>, redirect: &Redirect, forwarded_prefix: Option<&[u8]>) -> Location {
+pub fn location(
+    target: &RequestTarget<'_>,
+    redirect: &Redirect,
+    forwarded_prefix: Option<&[u8]>,
+) -> Location {
     let path = match (redirect.rule, forwarded_prefix) {
         // An absolute url may have no path, and its missing slash then goes to the prefix.
-        (RedirectRule::OtherSlash, Some(prefix)) if target.path.is_empty() => with_prefix(prefix, b""),
+        (RedirectRule::OtherSlash, Some(prefix)) if target.path.is_empty() => {
+            with_prefix(prefix, b"")
+        }
         (RedirectRule::OtherSlash, Some(prefix)) => with_prefix(prefix, &redirect.path),
         _ => redirect.path.clone(),
     };
@@ -111,7 +117,8 @@ pub fn location(target: &RequestTarget<'_>, redirect: &Redirect, forwarded_prefi
         url = clean_location(&url, target.query);
     } else {
         let scheme = target.scheme.to_ascii_lowercase();
-        let is_relative = url.first().is_some_and(|&byte| byte != b'/') && !target.authority.is_empty();
+        let is_relative =
+            url.first().is_some_and(|&byte| byte != b'/') && !target.authority.is_empty();
         let slash: &[u8] = if is_relative { b"/" } else { b"" };
         url = [&scheme, &b"://"[..], target.authority, slash, &url].concat();
     }
@@ -128,7 +135,10 @@ fn with_prefix(prefix: &[u8], path: &[u8]) -> Vec<u8> {
     if prefix == b"." {
         return if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
     }
-    let mut out: Vec<u8> = prefix.into_iter().filter(|byte| byte.is_ascii_alphanumeric() || b"/-".contains(byte)).collect();
+    let mut out: Vec<u8> = prefix
+        .into_iter()
+        .filter(|byte| byte.is_ascii_alphanumeric() || b"/-".contains(byte))
+        .collect();
     out.dedup_by(|one, other| *one == b'/' && *other == b'/');
     if !path.is_empty() {
         out.push(b'/');
@@ -189,7 +199,11 @@ pub fn clean_path(path: &[u8]) -> Cow<'_, [u8]> {
     if is_clean(path) {
         return Cow::Borrowed(path);
     }
-    let rooted = if path.starts_with(b"/") { Cow::Borrowed(path) } else { Cow::Owned([b"/", path].concat()) };
+    let rooted = if path.starts_with(b"/") {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned([b"/", path].concat())
+    };
     let mut cleaned = clean(&rooted);
     let ends_open = path.len() > 1 && path.ends_with(b"/") || path == b"." || path.ends_with(b"/.");
     if ends_open && cleaned != b"/" {

@@ -13,10 +13,15 @@ fn routes(options: RouteOptions, list: &[&str]) -> Routes {
 fn describe(routes: &Routes, method: &str, path: &str) -> String {
     let mut params = Params::default();
     let found = routes.find(method.as_bytes(), path.as_bytes(), &mut params);
-    let values: Vec<_> = params.iter(path.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+    let values: Vec<_> = params
+        .iter(path.as_bytes())
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+        .collect();
     match found {
         Found::Endpoint(id) => format!("{id} [{}]", values.join(",")),
-        Found::Redirect(redirect) => format!("{} {}", redirect.code, String::from_utf8_lossy(&redirect.path)),
+        Found::Redirect(redirect) => {
+            format!("{} {}", redirect.code, String::from_utf8_lossy(&redirect.path))
+        }
         Found::MethodNotAllowed { allow } => format!("405 {allow}"),
         Found::NotFound => "404".into(),
     }
@@ -32,7 +37,13 @@ fn conflict(list: &[&str]) -> String {
 fn a_word_wins_over_a_parameter_on_every_level() {
     let routes = routes(
         RouteOptions::default(),
-        &["GET /shop/:section", "GET /shop/items", "GET /shop/items/:item", "GET /shop/items/featured", "GET /"],
+        &[
+            "GET /shop/:section",
+            "GET /shop/items",
+            "GET /shop/items/:item",
+            "GET /shop/items/featured",
+            "GET /",
+        ],
     );
     assert_eq!(describe(&routes, "GET", "/shop/items"), "1 []");
     assert_eq!(describe(&routes, "GET", "/shop/item"), "0 [item]");
@@ -50,7 +61,10 @@ fn a_word_that_leads_nowhere_is_left_for_the_parameter() {
 
 #[test]
 fn an_empty_segment_fits_a_parameter_in_the_middle_but_not_at_the_end() {
-    let routes = routes(RouteOptions::default(), &["GET /users/:id/orders", "GET /v:version/x", "GET /par/:id"]);
+    let routes = routes(
+        RouteOptions::default(),
+        &["GET /users/:id/orders", "GET /v:version/x", "GET /par/:id"],
+    );
     assert_eq!(describe(&routes, "GET", "/users//orders"), "0 []");
     assert_eq!(describe(&routes, "GET", "/v/x"), "1 []");
     assert_eq!(describe(&routes, "GET", "/par/"), "404");
@@ -58,7 +72,8 @@ fn an_empty_segment_fits_a_parameter_in_the_middle_but_not_at_the_end() {
 
 #[test]
 fn a_redirect_needs_a_route_of_the_same_method() {
-    let routes = routes(RouteOptions::default(), &["GET /one", "GET /two/", "POST /post", "GET /Mixed/:id"]);
+    let routes =
+        routes(RouteOptions::default(), &["GET /one", "GET /two/", "POST /post", "GET /Mixed/:id"]);
     assert_eq!(describe(&routes, "GET", "/one/"), "301 /one");
     assert_eq!(describe(&routes, "GET", "/two"), "301 /two/");
     assert_eq!(describe(&routes, "POST", "/post/"), "307 /post");
@@ -69,11 +84,12 @@ fn a_redirect_needs_a_route_of_the_same_method() {
 
 #[test]
 fn methods_are_told_in_the_order_of_their_first_route() {
-    let routes = routes(RouteOptions::default(), &["PUT /x", "GET /m", "POST /m", "PUT /m", "DELETE /:any"]);
-    assert_eq!(describe(&routes, "HEAD", "/m"), "405 PUT, GET, POST, DELETE");
-    assert_eq!(describe(&routes, "get", "/x"), "405 PUT, DELETE");
+    let several =
+        routes(RouteOptions::default(), &["PUT /x", "GET /m", "POST /m", "PUT /m", "DELETE /:any"]);
+    assert_eq!(describe(&several, "HEAD", "/m"), "405 PUT, GET, POST, DELETE");
+    assert_eq!(describe(&several, "get", "/x"), "405 PUT, DELETE");
     let silent = RouteOptions { handle_method_not_allowed: false, ..RouteOptions::default() };
-    assert_eq!(describe(&super::tests::routes(silent, &["GET /m"]), "POST", "/m"), "404");
+    assert_eq!(describe(&routes(silent, &["GET /m"]), "POST", "/m"), "404");
 }
 
 #[test]
@@ -93,8 +109,14 @@ fn a_route_that_conflicts_is_named_as_gin_names_it() {
         "':a' in new path '/u/:a/x' conflicts with existing wildcard ':b' in existing prefix '/u/:b'"
     );
     assert_eq!(conflict(&["/u/:"]), "wildcards must be named with a non-empty name in path '/u/:'");
-    assert_eq!(conflict(&["/a:b:c"]), "only one wildcard per path segment is allowed, has: ':b:c' in path '/a:b:c'");
-    assert_eq!(conflict(&["/*a/b"]), "catch-all routes are only allowed at the end of the path in path '/*a/b'");
+    assert_eq!(
+        conflict(&["/a:b:c"]),
+        "only one wildcard per path segment is allowed, has: ':b:c' in path '/a:b:c'"
+    );
+    assert_eq!(
+        conflict(&["/*a/b"]),
+        "catch-all routes are only allowed at the end of the path in path '/*a/b'"
+    );
     assert_eq!(
         conflict(&["/a/b/c", "/a/", "/a/*x"]),
         "catch-all wildcard '*x' in new path '/a/*x' conflicts with existing path segment 'b' in existing prefix '/a/b'"
@@ -113,7 +135,7 @@ fn the_names_of_parameters_run_to_the_next_slash() {
 #[test]
 fn a_long_route_keeps_more_than_eight_parameters() {
     let path = "/1/2/3/4/5/6/7/8/9/10";
-    let route: String = (0..10).map(|at| format!("/:p{at}")).collect();
+    let route = (0..10).map(|at| format!("/:p{at}")).collect::<Vec<_>>().concat();
     let routes = routes(RouteOptions::default(), &[&format!("GET {route}")]);
     assert_eq!(describe(&routes, "GET", path), "0 [1,2,3,4,5,6,7,8,9,10]");
 }
@@ -155,7 +177,8 @@ fn random_routes_behave_as_they_do_in_gin() {
                 assert_eq!(conflict, fields.get(4).map(|text| plain(text)), "{set:#?}");
             }
             _ => {
-                let done = std::mem::replace(&mut builder, RoutesBuilder::new(RouteOptions::default()));
+                let done =
+                    std::mem::replace(&mut builder, RoutesBuilder::new(RouteOptions::default()));
                 let routes = routes.get_or_insert_with(|| done.build());
                 assert_eq!(replay(routes, &fields), fields[4..].join(" "), "{line} of {set:#?}");
                 replayed += 1;
@@ -182,7 +205,9 @@ fn replay(routes: &Routes, fields: &[&str]) -> String {
     let decoded = path::decode(target.path, &mut buffer).unwrap();
     let mut params = Params::default();
     let found = routes.find(method, decoded, &mut params);
-    let values: String = params.iter(decoded).map(|value| format!(" {}", written(value))).collect();
+    let values: Vec<String> =
+        params.iter(decoded).map(|value| format!(" {}", written(value))).collect();
+    let values = values.concat();
     match found {
         Found::Endpoint(id) => format!("E{id}{values}"),
         Found::MethodNotAllowed { allow } => format!("M {}{values}", allow.replace(' ', "")),
@@ -192,8 +217,10 @@ fn replay(routes: &Routes, fields: &[&str]) -> String {
             let mut text = format!("R{} {}", redirect.code, written(&location.header()));
             if method == b"GET" {
                 let page = String::from_utf8(location.body()).unwrap();
-                let link = page.strip_prefix("<a href=\"").and_then(|page| page.strip_suffix("\">Moved Permanently</a>.\n\n"));
-                text += &format!(" {}", written(link.unwrap().as_bytes()));
+                let link = page
+                    .strip_prefix("<a href=\"")
+                    .and_then(|page| page.strip_suffix("\">Moved Permanently</a>.\n\n"));
+                text = [text, written(link.unwrap().as_bytes())].join(" ");
             }
             text
         }

@@ -74,7 +74,9 @@ pub(super) type Ranges = SmallVec<[(u32, u32); 8]>;
 enum Step {
     Go(u32),
     /// Go back to the last skipped place, or end there with this hint about slashes.
-    Back { other_slash: bool },
+    Back {
+        other_slash: bool,
+    },
     End(Hit),
 }
 
@@ -122,7 +124,10 @@ impl Node {
     }
 
     fn hit(&self) -> Hit {
-        Hit { endpoint: (self.endpoint != NO_ENDPOINT).then_some(self.endpoint), other_slash: false }
+        Hit {
+            endpoint: (self.endpoint != NO_ENDPOINT).then_some(self.endpoint),
+            other_slash: false,
+        }
     }
 }
 
@@ -186,7 +191,8 @@ impl Trie {
         params: Option<&'t mut Ranges>,
         skipped: &mut Skipped,
     ) -> Hit {
-        Walk { trie: self, path, at: 0, node: root, params, param_count: 0, is_second_try: false }.run(skipped)
+        Walk { trie: self, path, at: 0, node: root, params, param_count: 0, is_second_try: false }
+            .run(skipped)
     }
 }
 
@@ -246,7 +252,13 @@ impl Walk<'_, '_> {
     }
 
     /// The prefix fits and more of the path follows: words first, then the wildcard.
-    fn go_on(&mut self, node: &Node, prefix_length: usize, after: &[u8], skipped: &mut Skipped) -> Step {
+    fn go_on(
+        &mut self,
+        node: &Node,
+        prefix_length: usize,
+        after: &[u8],
+        skipped: &mut Skipped,
+    ) -> Step {
         let start = self.at;
         self.at += prefix_length;
         if !self.is_second_try
@@ -316,7 +328,9 @@ impl Walk<'_, '_> {
     }
 
     fn is_one_slash_away(&self, node: &Node, rest: &[u8]) -> bool {
-        if rest == b"/" && (node.kind == Kind::Fixed || (node.has_wildcard && node.kind != Kind::Root)) {
+        if rest == b"/"
+            && (node.kind == Kind::Fixed || (node.has_wildcard && node.kind != Kind::Root))
+        {
             return true;
         }
         let Some(child) = self.trie.child_by_byte(node, b'/') else { return false };
@@ -327,7 +341,11 @@ impl Walk<'_, '_> {
     fn mismatch(node: &Node, prefix: &[u8], rest: &[u8]) -> Step {
         let is_slash = rest == b"/";
         let lacks_slash = prefix.strip_suffix(b"/") == Some(rest) && node.is_endpoint();
-        if is_slash || lacks_slash { Step::End(Hit::none(true)) } else { Step::Back { other_slash: false } }
+        if is_slash || lacks_slash {
+            Step::End(Hit::none(true))
+        } else {
+            Step::Back { other_slash: false }
+        }
     }
 }
 
@@ -337,7 +355,8 @@ impl Trie {
         let child = self.node(child);
         let is_route = child.prefix_length == 1 && child.is_endpoint();
         let is_catch_all = || {
-            child.kind == Kind::CatchAll && child.first_child().is_some_and(|inner| self.node(inner).is_endpoint())
+            child.kind == Kind::CatchAll
+                && child.first_child().is_some_and(|inner| self.node(inner).is_endpoint())
         };
         is_route || is_catch_all()
     }

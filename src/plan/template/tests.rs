@@ -19,10 +19,15 @@ fn template(pattern: &str, names: &[&str]) -> UrlTemplate {
     UrlTemplate::compile(pattern, &names.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-fn filled(pattern: &str, params: &[(&str, &str)], named: &[(&str, &str)]) -> Result<String, String> {
+fn filled(
+    pattern: &str,
+    params: &[(&str, &str)],
+    named: &[(&str, &str)],
+) -> Result<String, String> {
     let (names, values): (Vec<&str>, Vec<&str>) = params.iter().copied().unzip();
     let mut out = b"GET ".to_vec();
-    let expanded = template(pattern, &names).expand("", &Given { params: &values, named }, &mut out);
+    let expanded =
+        template(pattern, &names).expand("", &Given { params: &values, named }, &mut out);
     let text = String::from_utf8(out).unwrap();
     expanded.map(|()| text["GET ".len()..].to_owned()).map_err(|bad| bad.message("http://h:1"))
 }
@@ -49,7 +54,10 @@ fn a_pattern_without_placeholders_is_its_own_target() {
 fn the_first_letter_of_a_name_is_upper_case_inside() {
     let inside = |pattern: &str| template(pattern, &[]).internal_pattern().to_owned();
     assert_eq!(inside("/no/{id}"), "/no/{{.Id}}");
-    assert_eq!(inside("/{user_id}/{JWT.sub}/{resp0_a.b}"), "/{{.User_id}}/{{.JWT.sub}}/{{.Resp0_a.b}}");
+    assert_eq!(
+        inside("/{user_id}/{JWT.sub}/{resp0_a.b}"),
+        "/{{.User_id}}/{{.JWT.sub}}/{{.Resp0_a.b}}"
+    );
     assert_eq!(inside("/{}/{a b}/{{x}}/{_y}"), "/{}/{a b}/{{{.X}}}/{{._y}}");
     assert_eq!(filled("/{Id}/{id}", &[("id", "1"), ("Id", "2")], &[]).unwrap(), "/2/2");
 }
@@ -59,7 +67,10 @@ fn a_missing_value_leaves_its_placeholder_encoded_in_the_path() {
     assert_eq!(filled("/a/{JWT.sub}", &[], &[]).unwrap(), "/a/%7B%7B.JWT.sub%7D%7D");
     assert_eq!(filled("/a/{resp0_x}", &[], &[("Resp0_x", "7")]).unwrap(), "/a/7");
     // A parameter that the router calls `id.json` does not fill `{id}`.
-    assert_eq!(filled("/a/{id}?b={id}", &[("id.json", "7")], &[]).unwrap(), "/a/%7B%7B.Id%7D%7D?b={{.Id}}");
+    assert_eq!(
+        filled("/a/{id}?b={id}", &[("id.json", "7")], &[]).unwrap(),
+        "/a/%7B%7B.Id%7D%7D?b={{.Id}}"
+    );
 }
 
 #[test]
@@ -89,10 +100,16 @@ fn a_question_mark_or_a_hash_in_a_value_cuts_the_path() {
 #[test]
 fn a_control_byte_or_a_broken_escape_is_an_error_that_names_the_url() {
     let one = |value: &str| filled("/e/{id}?q=1", &[("id", value)], &[]).unwrap_err();
-    assert_eq!(one("a\nb"), "parse \"http://h:1/e/a\\nb?q=1\": net/url: invalid control character in URL");
+    assert_eq!(
+        one("a\nb"),
+        "parse \"http://h:1/e/a\\nb?q=1\": net/url: invalid control character in URL"
+    );
     assert_eq!(one("100%"), "parse \"http://h:1/e/100%?q=1\": invalid URL escape \"%\"");
     assert_eq!(one("a#%z"), "parse \"http://h:1/e/a#%z?q=1\": invalid URL escape \"%z?\"");
-    assert_eq!(one("%\n#"), "parse \"http://h:1/e/%\\n\": net/url: invalid control character in URL");
+    assert_eq!(
+        one("%\n#"),
+        "parse \"http://h:1/e/%\\n\": net/url: invalid control character in URL"
+    );
 }
 
 #[test]
@@ -113,8 +130,10 @@ fn an_error_leaves_the_output_as_it_was() {
 
 #[test]
 fn the_fields_of_earlier_answers_are_listed() {
-    let steps = template("/{resp0_user.id}/{id}/{resp12_a-b}/{JWT.sub}?x={resp0_user.id}", &["id"]).step_values();
-    let short: Vec<(usize, &str)> = steps.iter().map(|value| (value.step, value.path.as_str())).collect();
+    let steps = template("/{resp0_user.id}/{id}/{resp12_a-b}/{JWT.sub}?x={resp0_user.id}", &["id"])
+        .step_values();
+    let short: Vec<(usize, &str)> =
+        steps.iter().map(|value| (value.step, value.path.as_str())).collect();
     assert_eq!(short, [(0, "user.id"), (12, "a-b"), (0, "user.id")]);
     assert_eq!(steps[1].key, "Resp12_a-b");
     assert!(template("/{resp0}/{resp0_a:b}/{respx_a}", &[]).step_values().is_empty());

@@ -97,6 +97,11 @@ impl Decoder {
                 State::Data => return Ok(self.take_data(at, input.len())),
                 State::Done => break,
                 State::Size => at = self.read_size(input, at)?,
+                // The end of a chunk is mostly here as a whole.
+                State::DataCr if input.get(at..at + 2) == Some(b"\r\n") => {
+                    self.state = State::Size;
+                    at += 2;
+                }
                 State::Extension | State::TrailerValue => at = self.run(input, at)?,
                 _ => {
                     self.state = self.next(byte)?;
@@ -125,11 +130,8 @@ impl Decoder {
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => Ok(State::Size),
             (State::TrailerStart, b'\r') => Ok(State::LastLf),
-            (State::TrailerStart, _) if is_token_byte(byte) => {
-                self.count_trailer(1, State::TrailerName)
-            }
             (State::TrailerName, b':') => self.count_trailer(1, State::TrailerValue),
-            (State::TrailerName, _) if is_token_byte(byte) => {
+            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => {
                 self.count_trailer(1, State::TrailerName)
             }
             (State::TrailerStart | State::TrailerName, _) => Err(ChunkError::Trailer),

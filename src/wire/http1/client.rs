@@ -262,7 +262,7 @@ pub async fn exchange(
         // One send for a message that fits a buffer; a large body would cost more to copy than a second send.
         OutgoingBody::Bytes(bytes) if bytes.len() <= BUFFER_BYTES => head.extend_from_slice(&bytes),
         OutgoingBody::Bytes(bytes) => {
-            rest = Some(Box::pin(send_bytes(stream.clone(), bytes)) as Upload)
+            rest = Some(Box::pin(send_bytes(stream.clone(), bytes)) as Upload);
         }
         OutgoingBody::Stream { incoming, chunked } => {
             rest = Some(Box::pin(send_incoming(stream.clone(), incoming, chunked)));

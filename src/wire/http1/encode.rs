@@ -133,7 +133,6 @@ pub fn decimal(out: &mut Vec<u8>, number: u64) {
     let mut from = DECIMAL_BYTES_MAX;
     let mut left = number;
     for place in digits.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder of ten is one digit")]
         let digit = (left % 10) as u8;
         *place = b'0' + digit;
         from -= 1;

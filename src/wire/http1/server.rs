@@ -95,7 +95,7 @@ impl Connections {
         self.draining.set(true);
         for connection in self.open.borrow().iter().flatten() {
             if connection.waits_for_request.get() && connection.stream.is_quiet_and_open() {
-                connection.stream.watch().expire();
+                connection.stream.stop_reading();
             }
         }
     }

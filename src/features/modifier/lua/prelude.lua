@@ -35,11 +35,18 @@ local function caught(ok, ...)
 end
 
 local base = copy(globals)
-for _, name in next, { "gcinfo", "newproxy", "coroutine", "table", "string", "math", "os", "io", "package", "_G" } do
+for _, name in next, { "gcinfo", "newproxy", "coroutine", "table", "string", "math", "os", "io", "package" } do
   base[name] = nil
 end
 base._GOPHER_LUA_VERSION = "GopherLua 0.1"
-base.print = native.print
+
+function base.print(...)
+  local texts = {}
+  for i = 1, select("#", ...) do
+    texts[i] = tostring((select(i, ...)))
+  end
+  native.print(concat(texts, "\t"))
+end
 
 function base.pcall(f, ...)
   return caught(pcall(f, ...))

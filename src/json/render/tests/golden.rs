@@ -6,13 +6,9 @@ use crate::json::{go_time, rss, xml, yaml};
 
 /// Records from a file named by `SHOAL_GOLDEN`, else the ones of the project.
 fn records() -> String {
-    match std::env::var("SHOAL_GOLDEN") {
-        Ok(file) => std::fs::read_to_string(file).expect("the file that SHOAL_GOLDEN names"),
-        Err(_) => {
-            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/encodings/records.jsonl");
-            std::fs::read_to_string(file).expect("the project's golden records")
-        }
-    }
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/encodings/records.jsonl");
+    let file = std::env::var("SHOAL_GOLDEN").unwrap_or_else(|_| ours.to_owned());
+    std::fs::read_to_string(file).expect("golden records")
 }
 
 #[test]
@@ -23,7 +19,11 @@ fn every_golden_record_comes_out_the_same() {
         let record: serde_json::Value = serde_json::from_str(line).expect("a record a line");
         let field = |name: &str| record[name].as_str().unwrap_or_default();
         let found = answer(field("kind"), &body(&record));
-        let wanted = if field("err").is_empty() { Ok(field("out").to_owned()) } else { Err(field("err").to_owned()) };
+        let wanted = if field("err").is_empty() {
+            Ok(field("out").to_owned())
+        } else {
+            Err(field("err").to_owned())
+        };
         count += 1;
         // Messages are those of the original only as far as they need no knowledge of its insides.
         let same = match (&found, &wanted) {
@@ -35,6 +35,26 @@ fn every_golden_record_comes_out_the_same() {
         }
     }
     assert!(wrong.is_empty(), "{} of {count} records differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_body_that_is_cut_off_or_damaged_can_panic() {
+    for line in
+        records().lines().filter(|line| line.contains("xml-decode") || line.contains("\"rss\""))
+    {
+        let record: serde_json::Value = serde_json::from_str(line).expect("a record a line");
+        let body = body(&record);
+        for (at, replacement) in
+            (0..body.len()).step_by(3).zip([0, b'<', b'&', 0xff, b'"', b'>'].iter().cycle())
+        {
+            let mut damaged = body.clone();
+            damaged[at] = *replacement;
+            for body in [&body[..at], &damaged] {
+                drop(xml::decode(body));
+                drop(rss::decode(body));
+            }
+        }
+    }
 }
 
 /// What messages are missed, for the curious: not all of them can be the original's.
@@ -83,7 +103,9 @@ fn answer(kind: &str, body: &[u8]) -> Result<String, String> {
         "time" => {
             let text = text();
             let (layout, value) = text.split_once('|').expect("a layout and a value");
-            Ok(go_time::parse(layout, value).and_then(|moment| moment.rfc3339()).unwrap_or_default())
+            Ok(go_time::parse(layout, value)
+                .and_then(|moment| moment.rfc3339())
+                .unwrap_or_default())
         }
         other => panic!("no such kind of record: {other}"),
     }

@@ -109,7 +109,11 @@ fn write_to(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Object(map) => members(map.iter().map(|(key, value)| (key.as_str(), value)).collect(), out),
-        Value::Struct(list) => members(list.iter().map(|(key, value)| (*key, value)).collect(), out),
+        Value::Object(map) => {
+            members(map.iter().map(|(key, value)| (key.as_str(), value)).collect(), out);
+        }
+        Value::Struct(list) => {
+            members(list.iter().map(|(key, value)| (*key, value)).collect(), out);
+        }
     }
 }

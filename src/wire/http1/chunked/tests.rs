@@ -1,7 +1,10 @@
 use super::*;
 
+/// A body, and the bytes that follow it.
+type Message = (Vec<u8>, Vec<u8>);
+
 /// The body and what follows it, with the bytes given in pieces of that size; nothing while the end is not there.
-fn decoded(raw: &[u8], piece_bytes: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, ChunkError> {
+fn decoded(raw: &[u8], piece_bytes: usize) -> Result<Option<Message>, ChunkError> {
     let mut decoder = Decoder::default();
     let mut body = Vec::new();
     let mut at = 0;
@@ -21,7 +24,7 @@ fn decoded(raw: &[u8], piece_bytes: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The outcome, which must be the same for all sizes of pieces.
-fn outcome(raw: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, ChunkError> {
+fn outcome(raw: &[u8]) -> Result<Option<Message>, ChunkError> {
     let whole = decoded(raw, raw.len().max(1));
     for piece_bytes in [1, 2, 3, 7] {
         assert_eq!(

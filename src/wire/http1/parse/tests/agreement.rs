@@ -81,7 +81,10 @@ fn mutated(numbers: &mut Numbers, messages: &[&str]) -> Vec<u8> {
                 let copy = raw[at..until].to_vec();
                 raw.splice(at..at, copy);
             }
-            2 => drop(raw.splice(at..until.min(at + 1), [numbers.below(256) as u8])),
+            2 => {
+                let byte = u8::try_from(numbers.below(256)).unwrap();
+                raw.splice(at..until.min(at + 1), [byte]);
+            }
             _ => drop(raw.splice(at..at, PIECES[numbers.below(PIECES.len())].iter().copied())),
         }
     }

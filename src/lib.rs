@@ -12,7 +12,10 @@ pub mod config;
 
 pub mod shared;
 
-#[allow(unsafe_code, reason = "system calls and buffers that the kernel writes into; each use has its proof")]
+#[allow(
+    unsafe_code,
+    reason = "system calls and buffers that the kernel writes into; each use has its proof"
+)]
 pub mod net;
 
 pub mod wire;

@@ -61,7 +61,7 @@ fn passes() -> Vec<Pass> {
     match io_uring::IoUring::new(8) {
         Ok(_) => passes.push(Pass { name: "io_uring", binary: binary.clone(), driver: "io_uring" }),
         Err(error) => {
-            println!("io_uring is not allowed here ({error}): only the epoll driver is tested")
+            println!("io_uring is not allowed here ({error}): only the epoll driver is tested");
         }
     }
     passes.push(Pass { name: "epoll", binary: binary.clone(), driver: "epoll" });

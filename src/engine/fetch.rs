@@ -12,7 +12,9 @@ use crate::net::buffer::Buffer;
 use crate::net::clock::{self, Tick};
 use crate::plan::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
 use crate::plan::template::Values;
-use crate::stage::{Answer, Call, CallBody, Cause, Exchange, Failure, Header, Notes, Outcome, Step};
+use crate::stage::{
+    Answer, Call, CallBody, Cause, Exchange, Failure, Header, Notes, Outcome, Step,
+};
 use crate::upstream::pool::Attempt;
 use crate::upstream::{Pool, UpstreamError, Url};
 use crate::wire::gzip::{self, Unpacked, Unpacking};
@@ -480,7 +482,7 @@ impl RequestHead<'_> {
     fn frame(&self, body: &OutgoingBody, out: &mut Vec<u8>) {
         match body {
             OutgoingBody::Empty if matches!(self.method, "POST" | "PUT" | "PATCH") => {
-                encode::content_length(out, 0)
+                encode::content_length(out, 0);
             }
             OutgoingBody::Empty => {}
             OutgoingBody::Bytes(bytes) => encode::content_length(out, bytes.len() as u64),

@@ -116,7 +116,11 @@ fn text(body: Vec<u8>, is_truncated: bool) -> Result<Document, DecodeError> {
 }
 
 /// XML is read only as far as its root goes, so a lost end matters only if the root is not complete.
-fn tree<E: Into<DecodeError>>(decode: fn(&[u8]) -> Result<Map, E>, body: &[u8], is_truncated: bool) -> Result<Map, DecodeError> {
+fn tree<E: Into<DecodeError>>(
+    decode: fn(&[u8]) -> Result<Map, E>,
+    body: &[u8],
+    is_truncated: bool,
+) -> Result<Map, DecodeError> {
     decode(body).map_err(|error| if is_truncated { DecodeError::EndedEarly } else { error.into() })
 }
 
@@ -169,14 +173,20 @@ fn scanned(body: &[u8], is_truncated: bool) -> Result<(Document, Scanned), Decod
     let members = document.members.get_or_insert_default();
     match scan(body, 0, 0, members) {
         // The end of a number or word shows only in what follows; Go wants to see that for every scalar.
-        Ok((scanned, _)) if is_truncated && scanned.end == body.len() && !matches!(scanned.kind, Kind::Object | Kind::Array) => {
+        Ok((scanned, _))
+            if is_truncated
+                && scanned.end == body.len()
+                && !matches!(scanned.kind, Kind::Object | Kind::Array) =>
+        {
             Err(DecodeError::EndedEarly)
         }
         Ok((scanned, has_repeats)) => {
             document.whole = (!has_repeats).then(|| scanned.span());
             Ok((document, scanned))
         }
-        Err(ScanError::Ended) if !is_truncated && body.iter().all(|&byte| is_blank(byte)) => Err(DecodeError::Empty),
+        Err(ScanError::Ended) if !is_truncated && body.iter().all(|&byte| is_blank(byte)) => {
+            Err(DecodeError::Empty)
+        }
         Err(ScanError::Ended) => Err(DecodeError::EndedEarly),
         Err(ScanError::Syntax(error)) => Err(error.into()),
     }

@@ -106,7 +106,11 @@ impl Document {
         let mut names = Names::default();
         let key = names.push(name, 1);
         let member = Member { key, content: Content::Raw(Span { body: 0, start, end }) };
-        Self { bodies: SmallVec::from_iter([body, names.text]), members: Some(vec![member]), whole: None }
+        Self {
+            bodies: SmallVec::from_iter([body, names.text]),
+            members: Some(vec![member]),
+            whole: None,
+        }
     }
 
     #[must_use]
@@ -152,7 +156,8 @@ impl Document {
             fresh.push(Member { key, content: Content::Value(Box::new(value)) });
         }
         self.whole = None;
-        let other = Self { bodies: SmallVec::from_iter([names.text]), members: Some(fresh), whole: None };
+        let other =
+            Self { bodies: SmallVec::from_iter([names.text]), members: Some(fresh), whole: None };
         self.absorb(other);
     }
 
@@ -255,7 +260,9 @@ impl Document {
     fn is_next_to(&self, left: Span, right: Span) -> bool {
         let gap = Span { body: left.body, start: left.end, end: right.start };
         let is_ahead = left.body == right.body && left.end < right.start;
-        is_ahead && gap.len() <= GAP_MAX && self.bytes(gap).iter().all(|&byte| byte == b',' || is_blank(byte))
+        is_ahead
+            && gap.len() <= GAP_MAX
+            && self.bytes(gap).iter().all(|&byte| byte == b',' || is_blank(byte))
     }
 
     fn write_content(&self, content: &Content, out: &mut Vec<u8>) {
@@ -273,7 +280,10 @@ fn len_hint(members: &[Member]) -> usize {
         Content::Members(members) => len_hint(members),
         Content::Value(_) => 64,
     };
-    2 + members.iter().map(|member| member.key.span.len() + 2 + content(&member.content)).sum::<usize>()
+    2 + members
+        .iter()
+        .map(|member| member.key.span.len() + 2 + content(&member.content))
+        .sum::<usize>()
 }
 
 // === impl Span ===
@@ -294,7 +304,9 @@ impl<'b> Bodies<'b> {
     fn body(self, number: u32) -> &'b [u8] {
         match self {
             Self::One(body) => body,
-            Self::Many(bodies) => bodies.get(number as usize).map(Vec::as_slice).unwrap_or_default(),
+            Self::Many(bodies) => {
+                bodies.get(number as usize).map(Vec::as_slice).unwrap_or_default()
+            }
         }
     }
 }
@@ -335,7 +347,9 @@ impl Member {
     /// Key and value in one piece, if they stand as the upstream wrote them.
     fn span(&self) -> Option<Span> {
         match self.content {
-            Content::Raw(value) if value.body == self.key.span.body => Some(Span { end: value.end, ..self.key.span }),
+            Content::Raw(value) if value.body == self.key.span.body => {
+                Some(Span { end: value.end, ..self.key.span })
+            }
             _ => None,
         }
     }
@@ -346,7 +360,9 @@ impl Member {
         let body = bodies.body(span.body).get(..span.end as usize)?;
         let mut members = Vec::new();
         match scan(body, span.start as usize, span.body, &mut members) {
-            Ok((scanned, has_repeats)) if scanned.kind == Kind::Object => Some((members, has_repeats)),
+            Ok((scanned, has_repeats)) if scanned.kind == Kind::Object => {
+                Some((members, has_repeats))
+            }
             _ => None,
         }
     }

@@ -53,7 +53,8 @@ impl Edit {
     pub fn compile(spec: &EditSpec) -> Self {
         let flatmap = Flatmap::compile(&spec.flatmap);
         let mut names = Names::default();
-        let renames = if flatmap.is_some() { Vec::new() } else { renames(&spec.mapping, &mut names) };
+        let renames =
+            if flatmap.is_some() { Vec::new() } else { renames(&spec.mapping, &mut names) };
         let filter = match flatmap {
             Some(flatmap) => Filter::Flatmap(flatmap),
             None if !spec.allow.is_empty() => Filter::Allow(Tree::of_allowed(&spec.allow)),
@@ -67,7 +68,10 @@ impl Edit {
 
     #[must_use]
     pub fn is_noop(&self) -> bool {
-        self.target.is_none() && matches!(self.filter, Filter::None) && self.renames.is_empty() && self.group.is_none()
+        self.target.is_none()
+            && matches!(self.filter, Filter::None)
+            && self.renames.is_empty()
+            && self.group.is_none()
     }
 
     /// # Errors
@@ -93,7 +97,10 @@ impl Edit {
         let mut has_renamed = false;
         for rename in &self.renames {
             let all = Bodies::Many(bodies);
-            let Some(at) = members.iter().position(|member| rename.from.is(&member.key, all)) else { continue };
+            let Some(at) = members.iter().position(|member| rename.from.is(&member.key, all))
+            else {
+                continue;
+            };
             *whole = None;
             let member = members.remove(at);
             // A key mapped onto itself disappears (spec, surprise 41).

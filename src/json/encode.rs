@@ -11,8 +11,12 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
         Value::Number(number) => write_number(number, out),
         Value::String(text) => write_string(text, out),
         Value::Array(list) => write_list(list, out),
-        Value::Object(map) => write_members(map.iter().map(|(key, value)| (key.as_str(), value)), out),
-        Value::Struct(members) => write_members(members.iter().map(|(key, value)| (*key, value)), out),
+        Value::Object(map) => {
+            write_members(map.iter().map(|(key, value)| (key.as_str(), value)), out);
+        }
+        Value::Struct(members) => {
+            write_members(members.iter().map(|(key, value)| (*key, value)), out);
+        }
     }
 }
 
@@ -21,7 +25,8 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    while let Some(at) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
@@ -30,7 +35,14 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
             b'\n' => out.extend_from_slice(br"\n"),
             b'\r' => out.extend_from_slice(br"\r"),
             b'\t' => out.extend_from_slice(br"\t"),
-            byte => out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
+            byte => out.extend_from_slice(&[
+                b'\\',
+                b'u',
+                b'0',
+                b'0',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]),
         }
         rest = &rest[at + 1..];
     }
@@ -130,6 +142,9 @@ mod tests {
             ("http_body", Value::String("no".to_owned())),
             ("a", Value::Array(vec![Value::Null, Value::Bool(true), Value::Bool(false)])),
         ]);
-        assert_eq!(written(&details), r#"{"http_status_code":404,"http_body":"no","a":[null,true,false]}"#);
+        assert_eq!(
+            written(&details),
+            r#"{"http_status_code":404,"http_body":"no","a":[null,true,false]}"#
+        );
     }
 }

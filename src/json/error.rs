@@ -13,7 +13,10 @@ pub enum DecodeError {
     EndedEarly,
     Syntax(SyntaxError),
     /// Well-formed, but of the wrong kind: a list where an object must be, or the reverse.
-    WrongKind { found: &'static str, wanted: &'static str },
+    WrongKind {
+        found: &'static str,
+        wanted: &'static str,
+    },
     /// More bytes than a document can address.
     TooLarge,
     /// XML or a feed that its own decoder refused.
@@ -42,7 +45,9 @@ impl fmt::Display for DecodeError {
             Self::Empty => f.write_str("EOF"),
             Self::EndedEarly => f.write_str("unexpected EOF"),
             Self::Syntax(error) => error.fmt(f),
-            Self::WrongKind { found, wanted } => write!(f, "json: cannot unmarshal {found} into Go value of type {wanted}"),
+            Self::WrongKind { found, wanted } => {
+                write!(f, "json: cannot unmarshal {found} into Go value of type {wanted}")
+            }
             Self::TooLarge => f.write_str("body too large"),
             Self::Unreadable(error) => error.fmt(f),
         }
@@ -99,7 +104,9 @@ fn write_quoted(byte: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooFewArguments { operation } => write!(f, "flatmap {operation} needs two arguments"),
+            Self::TooFewArguments { operation } => {
+                write!(f, "flatmap {operation} needs two arguments")
+            }
         }
     }
 }
@@ -124,6 +131,9 @@ mod tests {
     #[test]
     fn a_list_in_place_of_an_object_is_told_in_the_words_of_the_original() {
         let error = DecodeError::WrongKind { found: "array", wanted: "map[string]interface {}" };
-        assert_eq!(error.to_string(), "json: cannot unmarshal array into Go value of type map[string]interface {}");
+        assert_eq!(
+            error.to_string(),
+            "json: cannot unmarshal array into Go value of type map[string]interface {}"
+        );
     }
 }

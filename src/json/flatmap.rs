@@ -28,8 +28,14 @@ type Path = Vec<String>;
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Move { from: Path, to: Path },
-    Append { from: Path, to: Path },
+    Move {
+        from: Path,
+        to: Path,
+    },
+    Append {
+        from: Path,
+        to: Path,
+    },
     Delete(Vec<Path>),
     /// Too few arguments: fails when it is run.
     Broken(&'static str),
@@ -97,7 +103,8 @@ impl Flatmap {
 
 impl Operation {
     fn compile(operation: &FlatmapOp) -> Option<Self> {
-        let mut paths = operation.args.iter().map(|path| path.split('.').map(str::to_owned).collect::<Path>());
+        let mut paths =
+            operation.args.iter().map(|path| path.split('.').map(str::to_owned).collect::<Path>());
         Some(match operation.kind.as_str() {
             "del" => Self::Delete(paths.collect()),
             "move" => match (paths.next(), paths.next()) {
@@ -150,7 +157,10 @@ impl Nodes {
         match value {
             Value::Object(map) if !map.is_empty() => self.fill_edges(node, map),
             Value::Array(list) if !list.is_empty() => {
-                self.fill_edges(node, list.into_iter().enumerate().map(|(i, value)| (i.to_string(), value)));
+                self.fill_edges(
+                    node,
+                    list.into_iter().enumerate().map(|(i, value)| (i.to_string(), value)),
+                );
             }
             leaf => self.nodes[node].leaf = Some(leaf),
         }
@@ -212,17 +222,26 @@ impl Nodes {
     }
 
     fn relocate(&mut self, from: &[String], to: &[String]) {
-        let (Some((last, parents)), Some((new, _))) = (from.split_last(), to.split_last()) else { return };
+        let (Some((last, parents)), Some((new, _))) = (from.split_last(), to.split_last()) else {
+            return;
+        };
         for place in self.places(parents) {
             // As the last step `*` is a label like any other.
-            let Some(at) = self.nodes[place.node].edges.iter().position(|edge| edge.label == *last) else { continue };
+            let Some(at) = self.nodes[place.node].edges.iter().position(|edge| edge.label == *last)
+            else {
+                continue;
+            };
             if from.len() == to.len() {
                 self.nodes[place.node].edges[at].label.clone_from(new);
                 continue;
             }
             let mut edge = self.nodes[place.node].edges.remove(at);
             edge.label.clone_from(new);
-            let parent = if to.len() < from.len() { self.above(&place, to) } else { self.below(&place, &to[parents.len()..]) };
+            let parent = if to.len() < from.len() {
+                self.above(&place, to)
+            } else {
+                self.below(&place, &to[parents.len()..])
+            };
             self.nodes[parent].edges.push(edge);
         }
     }
@@ -252,7 +271,10 @@ impl Nodes {
     }
 
     fn append(&mut self, from: &[String], to: &[String]) {
-        let (Value::Array(more), Value::Array(mut list)) = (self.get(0, from), self.get(0, to)) else { return };
+        let (Value::Array(more), Value::Array(mut list)) = (self.get(0, from), self.get(0, to))
+        else {
+            return;
+        };
         list.extend(more);
         let mut node = 0;
         for step in to {
@@ -284,7 +306,9 @@ impl Nodes {
         if *is_list {
             return Value::Array(edges.iter().map(|edge| self.expand(edge.node)).collect());
         }
-        Value::Object(edges.iter().map(|edge| (edge.label.clone(), self.expand(edge.node))).collect())
+        Value::Object(
+            edges.iter().map(|edge| (edge.label.clone(), self.expand(edge.node))).collect(),
+        )
     }
 }
 

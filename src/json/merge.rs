@@ -48,7 +48,8 @@ impl Document {
         }
         let before = members.len();
         for member in fresh {
-            let old = members.iter_mut().take(before).find(|old| old.key.is_same(&member.key, bodies));
+            let old =
+                members.iter_mut().take(before).find(|old| old.key.is_same(&member.key, bodies));
             match old {
                 Some(old) => *old = member,
                 None => members.push(member),
@@ -75,7 +76,8 @@ pub(super) fn drop_repeats(members: &mut Vec<Member>, bodies: Bodies<'_>) -> boo
     let mut is_repeated = vec![false; members.len()];
     for pair in order.windows(2) {
         if let [earlier, later] = *pair {
-            is_repeated[earlier] = by_key(&members[earlier], &members[later], bodies) == Ordering::Equal;
+            is_repeated[earlier] =
+                by_key(&members[earlier], &members[later], bodies) == Ordering::Equal;
         }
     }
     let before = members.len();

@@ -52,12 +52,26 @@ fn print(value: &Value, out: &mut String) {
         Value::Number(Number::Int(number)) => _ = write!(out, "{number}"),
         Value::Number(Number::Float(number)) => out.push_str(&go_float::shortest(*number)),
         Value::Array(list) => print_list("[", list.iter().map(|value| (None, value)), ']', out),
-        Value::Object(map) => print_list("map[", map.iter().map(|(key, value)| (Some(key.as_str()), value)), ']', out),
-        Value::Struct(members) => print_list("{", members.iter().map(|(_, value)| (None, value)), '}', out),
+        Value::Object(map) => {
+            print_list(
+                "map[",
+                map.iter().map(|(key, value)| (Some(key.as_str()), value)),
+                ']',
+                out,
+            );
+        }
+        Value::Struct(members) => {
+            print_list("{", members.iter().map(|(_, value)| (None, value)), '}', out);
+        }
     }
 }
 
-fn print_list<'v>(start: &str, values: impl Iterator<Item = (Option<&'v str>, &'v Value)>, end: char, out: &mut String) {
+fn print_list<'v>(
+    start: &str,
+    values: impl Iterator<Item = (Option<&'v str>, &'v Value)>,
+    end: char,
+    out: &mut String,
+) {
     out.push_str(start);
     for (i, (key, value)) in values.enumerate() {
         if i > 0 {
@@ -82,7 +96,8 @@ fn short_float(number: f64) -> String {
     let text = format!("{short:E}");
     let (digits, exponent) = text.split_once('E').unwrap_or((&text, "0"));
     // Go writes a sign and at least two digits.
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+    let (sign, exponent) =
+        exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
     format!("{digits}E{sign}{exponent:0>2}")
 }
 
@@ -149,7 +164,14 @@ mod tests {
         document.set("huge", float(1e300));
         document.set("list", Value::Array(vec![float(1.5), float(1e6)]));
         document.set("code", Value::Number(Number::Int(404)));
-        let cases = [("f", "1.2345E+03"), ("tiny", "1E-05"), ("third", "3.3333334E-01"), ("huge", "+Inf"), ("list", "1.5,1e+06"), ("code", "404")];
+        let cases = [
+            ("f", "1.2345E+03"),
+            ("tiny", "1E-05"),
+            ("third", "3.3333334E-01"),
+            ("huge", "+Inf"),
+            ("list", "1.5,1e+06"),
+            ("code", "404"),
+        ];
         for (key, text) in cases {
             assert_eq!(parameter(&document, &[key]).as_deref(), Some(text), "{key}");
         }

@@ -12,7 +12,8 @@ pub(super) fn hash(text: &[u8]) -> u32 {
         [a, b, c] => (u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16, 0),
         _ => ends(text),
     };
-    let product = u128::from(first ^ 0x9e37_79b9_7f4a_7c15) * u128::from(last ^ 0xd6e8_feb8_6659_fd93 ^ text.len() as u64);
+    let product = u128::from(first ^ 0x9e37_79b9_7f4a_7c15)
+        * u128::from(last ^ 0xd6e8_feb8_6659_fd93 ^ text.len() as u64);
     (product >> 64) as u32 ^ product as u32
 }
 
@@ -21,7 +22,9 @@ fn ends(text: &[u8]) -> (u64, u64) {
     match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
         _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-            (Some(first), Some(last)) => (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last))),
+            (Some(first), Some(last)) => {
+                (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
+            }
             _ => (0, 0),
         },
     }
@@ -92,7 +95,11 @@ impl Tree {
         tree
     }
 
-    fn insert<'p>(&mut self, segments: &mut std::iter::Peekable<impl Iterator<Item = &'p str>>, deepens_leaf: bool) {
+    fn insert<'p>(
+        &mut self,
+        segments: &mut std::iter::Peekable<impl Iterator<Item = &'p str>>,
+        deepens_leaf: bool,
+    ) {
         let Some(segment) = segments.next() else { return };
         let branch = self.branch(Name::new(segment));
         if segments.peek().is_none() {
@@ -132,10 +139,6 @@ impl Tree {
     pub fn find_text(&self, text: &str) -> Option<&Branch> {
         self.branches.iter().find(|(name, _)| *name.text == *text).map(|(_, branch)| branch)
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.branches.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -151,7 +154,9 @@ mod tests {
         let tree = Tree::of_allowed(&paths(&["a.b", "a"]));
         assert_eq!(tree.find_text("a"), Some(&Branch::Leaf));
         let tree = Tree::of_allowed(&paths(&["a", "a.b"]));
-        assert!(matches!(tree.find_text("a"), Some(Branch::Tree(below)) if below.find_text("b") == Some(&Branch::Leaf)));
+        assert!(
+            matches!(tree.find_text("a"), Some(Branch::Tree(below)) if below.find_text("b") == Some(&Branch::Leaf))
+        );
     }
 
     #[test]
@@ -163,7 +168,21 @@ mod tests {
 
     #[test]
     fn equal_texts_have_equal_hashes_and_similar_ones_differ() {
-        let texts = ["", "a", "b", "ab", "ba", "abc", "abcd", "abcde", "id", "name", "user_id", "user_name", "something_longer"];
+        let texts = [
+            "",
+            "a",
+            "b",
+            "ab",
+            "ba",
+            "abc",
+            "abcd",
+            "abcde",
+            "id",
+            "name",
+            "user_id",
+            "user_name",
+            "something_longer",
+        ];
         for (i, a) in texts.iter().enumerate() {
             for b in &texts[i + 1..] {
                 assert_ne!(hash(a.as_bytes()), hash(b.as_bytes()), "{a} {b}");

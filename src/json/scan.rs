@@ -64,7 +64,12 @@ pub(super) struct Recorder<'m> {
 ///
 /// # Errors
 /// The first byte that Go's decoder would refuse, or the end of the bytes.
-pub(super) fn scan(body: &[u8], start: usize, number: u32, members: &mut Vec<Member>) -> Result<(Scanned, bool), ScanError> {
+pub(super) fn scan(
+    body: &[u8],
+    start: usize,
+    number: u32,
+    members: &mut Vec<Member>,
+) -> Result<(Scanned, bool), ScanError> {
     let mut recorder = Recorder { body: number, members, seen: 0, has_repeats: false };
     let scanned = scan_into(body, start, &mut recorder)?;
     recorder.finish(body);
@@ -108,13 +113,18 @@ impl Recorder<'_> {
     /// Notes a member. `key` includes its quotes; ranges lie within `body`, whose length fits 32 bits.
     #[allow(clippy::cast_possible_truncation)]
     fn push(&mut self, body: &[u8], key: (usize, usize), value: (usize, usize)) {
-        let span = |(start, end): (usize, usize)| Span { body: self.body, start: start as u32, end: end as u32 };
+        let span = |(start, end): (usize, usize)| Span {
+            body: self.body,
+            start: start as u32,
+            end: end as u32,
+        };
         let quoted = body.get(key.0..key.1).unwrap_or_default();
         let key = Key::of_quoted(quoted, span(key));
         let content = Content::Raw(span(value));
         let bit = 1 << (key.hash & 63);
         if self.seen & bit != 0 && self.members.len() < FILTERED_MEMBERS_MAX {
-            let repeated = self.members.iter_mut().find(|member| member.key.is_same(&key, Bodies::One(body)));
+            let repeated =
+                self.members.iter_mut().find(|member| member.key.is_same(&key, Bodies::One(body)));
             if let Some(member) = repeated {
                 (member.key, member.content) = (key, content);
                 self.has_repeats = true;

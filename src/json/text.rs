@@ -22,7 +22,10 @@ pub(super) fn unescape(raw: &[u8]) -> Cow<'_, str> {
             at += 1;
         }
     }
-    Cow::Owned(String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Cow::Owned(
+        String::from_utf8(text)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
 }
 
 /// The character of the escape at the beginning of `raw`, and the length of the escape (of both for a pair).
@@ -127,14 +130,20 @@ mod tests {
         assert_eq!(unescape(br"\ud800\u0041"), "\u{fffd}A");
         assert_eq!(unescape(br"\udc00\ud83d\ude00"), "\u{fffd}😀");
         assert_eq!(unescape(br"\ud83d\ud83d\ude00"), "\u{fffd}😀");
-        assert_eq!(mended(br#"{"a":"\\ud800\ud800x\ud83d\ude00"}"#, false, true).as_deref(), Some("{\"a\":\"\\\\ud800\u{fffd}x\\ud83d\\ude00\"}".as_bytes()));
+        assert_eq!(
+            mended(br#"{"a":"\\ud800\ud800x\ud83d\ude00"}"#, false, true).as_deref(),
+            Some("{\"a\":\"\\\\ud800\u{fffd}x\\ud83d\\ude00\"}".as_bytes())
+        );
         assert_eq!(mended(br#"{"a":"\ud83d\ude00"}"#, false, true), None);
     }
 
     #[test]
     fn each_bad_byte_becomes_one_replacement_character() {
         assert_eq!(mended(b"\"\xe9\"", true, false).as_deref(), Some("\"\u{fffd}\"".as_bytes()));
-        assert_eq!(mended(b"\xe2\x82x\xed\xa0\x80", true, false).as_deref(), Some("\u{fffd}\u{fffd}x\u{fffd}\u{fffd}\u{fffd}".as_bytes()));
+        assert_eq!(
+            mended(b"\xe2\x82x\xed\xa0\x80", true, false).as_deref(),
+            Some("\u{fffd}\u{fffd}x\u{fffd}\u{fffd}\u{fffd}".as_bytes())
+        );
         assert_eq!(mended("\"é漢😀\"".as_bytes(), true, false), None);
     }
 }

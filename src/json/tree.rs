@@ -94,7 +94,8 @@ impl<'t> Reader<'t> {
     /// A number or word.
     fn bare(&mut self) -> &'t [u8] {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        let is_part =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
         let length = rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
         self.at += length;
         rest.get(..length).unwrap_or_default()
@@ -136,14 +137,23 @@ mod tests {
         let tree = parse(br#" {"a": [1.50, -0, 1E+3, true, null, {}], "\u0062": "x\ty"} "#);
         let Value::Object(map) = tree else { panic!("not an object") };
         let number = |text: &str| Value::Number(Number::Text(text.into()));
-        let list = vec![number("1.50"), number("-0"), number("1E+3"), Value::Bool(true), Value::Null, Value::Object(Map::new())];
+        let list = vec![
+            number("1.50"),
+            number("-0"),
+            number("1E+3"),
+            Value::Bool(true),
+            Value::Null,
+            Value::Object(Map::new()),
+        ];
         assert_eq!(map["a"], Value::Array(list));
         assert_eq!(map["b"], Value::String("x\ty".to_owned()));
     }
 
     #[test]
     fn the_last_of_two_equal_keys_wins_at_every_depth() {
-        let Value::Object(map) = parse(br#"{"a":{"k":1,"k":[2]}}"#) else { panic!("not an object") };
+        let Value::Object(map) = parse(br#"{"a":{"k":1,"k":[2]}}"#) else {
+            panic!("not an object")
+        };
         let Value::Object(inner) = &map["a"] else { panic!("not an object") };
         assert!(matches!(inner["k"], Value::Array(_)));
     }

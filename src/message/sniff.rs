@@ -4,8 +4,23 @@
 const LOOKED_AT_MAX: usize = 512;
 
 const HTML_TAGS: &[&str] = &[
-    "<!DOCTYPE HTML", "<HTML", "<HEAD", "<SCRIPT", "<IFRAME", "<H1", "<DIV", "<FONT", "<TABLE", "<A", "<STYLE",
-    "<TITLE", "<B", "<BODY", "<BR", "<P", "<!--",
+    "<!DOCTYPE HTML",
+    "<HTML",
+    "<HEAD",
+    "<SCRIPT",
+    "<IFRAME",
+    "<H1",
+    "<DIV",
+    "<FONT",
+    "<TABLE",
+    "<A",
+    "<STYLE",
+    "<TITLE",
+    "<B",
+    "<BODY",
+    "<BR",
+    "<P",
+    "<!--",
 ];
 
 /// What a body may begin with, exactly.
@@ -70,7 +85,11 @@ pub fn content_type(body: &[u8]) -> &'static str {
     if is_mp4(body) {
         return "video/mp4";
     }
-    if text.iter().any(|byte| is_binary(*byte)) { "application/octet-stream" } else { "text/plain; charset=utf-8" }
+    if text.iter().any(|byte| is_binary(*byte)) {
+        "application/octet-stream"
+    } else {
+        "text/plain; charset=utf-8"
+    }
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -84,7 +103,8 @@ fn is_binary(byte: u8) -> bool {
 /// A tag in any case, ended by a blank or a bracket.
 fn is_tag(text: &[u8], tag: &str) -> bool {
     let Some((start, rest)) = text.split_at_checked(tag.len()) else { return false };
-    start.eq_ignore_ascii_case(tag.as_bytes()) && rest.first().is_some_and(|byte| matches!(byte, b' ' | b'>'))
+    start.eq_ignore_ascii_case(tag.as_bytes())
+        && rest.first().is_some_and(|byte| matches!(byte, b' ' | b'>'))
 }
 
 /// A box `ftyp` at the start, of a brand that begins with `mp4` (section 6.2.1 of the standard).

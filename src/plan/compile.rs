@@ -57,7 +57,8 @@ pub fn compile(
     features: &[&dyn Feature],
     is_lenient: bool,
 ) -> Result<Compiled, Vec<Problem>> {
-    let mut compiler = Compiler { service, features, problems: Vec::new(), hosts: HostTable::default() };
+    let mut compiler =
+        Compiler { service, features, problems: Vec::new(), hosts: HostTable::default() };
     let plan = compiler.plan();
     let problems = compiler.problems;
     if problems.iter().any(|problem| problem.is_fatal(is_lenient)) {
@@ -137,7 +138,7 @@ impl Compiler<'_> {
             match feature.compile(block, site) {
                 Ok(()) => {}
                 Err(Fallback::Skip(problem) | Fallback::Refuse(problem)) => {
-                    self.problems.push(problem)
+                    self.problems.push(problem);
                 }
                 Err(Fallback::Seal(status, problem)) => {
                     self.problems.push(problem);
@@ -166,7 +167,8 @@ impl Compiler<'_> {
         let mut shadows = Vec::new();
         let mut shadow_timeout_ms = 0;
         for backend in &endpoint.backend {
-            let mut backend_draft = BackendDraft { param_keys: param_keys.clone(), ..BackendDraft::default() };
+            let mut backend_draft =
+                BackendDraft { param_keys: param_keys.clone(), ..BackendDraft::default() };
             self.install(&backend.extra_config, &mut Site::Backend(&mut backend_draft));
             draft.sealed = draft.sealed.or(backend_draft.sealed);
             if backend_draft.is_shadow {

@@ -148,7 +148,7 @@ impl UrlTemplate {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Part::Place { source, key, in_query } => {
-                    plain &= fill(source, key, *in_query, values, out)
+                    plain &= fill(source, key, *in_query, values, out);
                 }
             }
         }

@@ -49,7 +49,7 @@ impl Core {
         match driver::run(self.work(bell)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) | Err(error) => {
-                log.critical(format_args!("core {index} cannot run: {error}"))
+                log.critical(format_args!("core {index} cannot run: {error}"));
             }
         }
     }

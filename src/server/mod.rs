@@ -261,7 +261,7 @@ fn await_end(
         match signals.wait(None) {
             Ok(Some(Signal::Terminate | Signal::Interrupt)) | Err(_) => break,
             Ok(Some(Signal::Hangup)) => {
-                log.warning(format_args!("SIGHUP: reloading is not built yet"))
+                log.warning(format_args!("SIGHUP: reloading is not built yet"));
             }
             Ok(None) => {}
         }

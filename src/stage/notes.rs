@@ -15,7 +15,8 @@ impl Notes {
 
     /// The last note of this stage, if it is of this type.
     pub fn take<S, N: 'static>(&mut self, stage: &S) -> Option<Box<N>> {
-        let mine = |(owner, note): &(usize, Box<dyn Any>)| *owner == address(stage) && note.is::<N>();
+        let mine =
+            |(owner, note): &(usize, Box<dyn Any>)| *owner == address(stage) && note.is::<N>();
         let place = self.0.iter().rposition(mine)?;
         self.0.remove(place).1.downcast().ok()
     }

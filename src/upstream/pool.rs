@@ -268,7 +268,7 @@ async fn connect_any(
         match Stream::connect(address, share).await {
             Ok(stream) => return Ok(stream),
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                last = UpstreamError::TimedOut
+                last = UpstreamError::TimedOut;
             }
             Err(error) => last = UpstreamError::Connect(address, error),
         }

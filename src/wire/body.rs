@@ -80,7 +80,10 @@ impl Incoming {
     ///
     /// # Errors
     /// See [`ReadError`]: the client's connection must be closed then.
-    #[allow(clippy::await_holding_refcell_ref, reason = "one consumer at a time; a second one gets an error")]
+    #[allow(
+        clippy::await_holding_refcell_ref,
+        reason = "one consumer at a time; a second one gets an error"
+    )]
     pub async fn read_into(&self, out: &mut Vec<u8>) -> Result<bool, ReadError> {
         if self.wants_continue.replace(false) {
             let (sent, _) = self.stream.write_all(CONTINUE.to_vec(), 0).await;

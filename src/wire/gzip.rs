@@ -186,7 +186,10 @@ mod tests {
     #[test]
     fn what_follows_the_last_member_or_spoils_its_checksum_leaves_the_bytes_before() {
         let trailing = [packed(b"abc"), b"rubbish".to_vec()].concat();
-        assert_eq!(unpack(&trailing, 100), Unpacking::Broken(b"abc".to_vec(), GzipError::Truncated));
+        assert_eq!(
+            unpack(&trailing, 100),
+            Unpacking::Broken(b"abc".to_vec(), GzipError::Truncated)
+        );
         let mut spoilt = packed(b"abc");
         let at = spoilt.len() - 8;
         spoilt[at..].fill(0);

@@ -44,7 +44,10 @@ impl Feature for LuaBackend {
         let script = Arc::new(script);
         let param_keys = draft.param_keys.clone();
         draft.stages.push(Box::new(move || {
-            Box::new(Stage { runner: Runner::new(script.clone(), OFFERS), param_keys: param_keys.clone() })
+            Box::new(Stage {
+                runner: Runner::new(script.clone(), OFFERS),
+                param_keys: param_keys.clone(),
+            })
         }));
         problem.map_or(Ok(()), |problem| Err(Fallback::Skip(problem)))
     }
@@ -90,8 +93,14 @@ impl CallStage for Stage {
         Ok(Step::Next)
     }
 
-    fn after<'x>(&'x self, call: &'x mut Call<'_>, outcome: &'x mut Outcome) -> Result<Step<'x, ()>, Failure> {
-        let (Some(answer), None) = (&mut outcome.answer, &outcome.failure) else { return Ok(Step::Next) };
+    fn after<'x>(
+        &'x self,
+        call: &'x mut Call<'_>,
+        outcome: &'x mut Outcome,
+    ) -> Result<Step<'x, ()>, Failure> {
+        let (Some(answer), None) = (&mut outcome.answer, &outcome.failure) else {
+            return Ok(Step::Next);
+        };
         // The original makes an object of no data whether or not a script runs.
         if answer.data.is_null() {
             answer.data = Document::empty();

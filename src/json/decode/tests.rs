@@ -44,10 +44,22 @@ fn json_wants_an_object_or_null() {
     assert_eq!(json(r#" {"a": 1.50} rubbish"#), r#"{"a": 1.50}"#);
     assert_eq!(json("null"), "null");
     assert!(decoded("null").is_null());
-    assert_eq!(json("[1]"), "json: cannot unmarshal array into Go value of type map[string]interface {}");
-    assert_eq!(json("\"s\""), "json: cannot unmarshal string into Go value of type map[string]interface {}");
-    assert_eq!(json("5"), "json: cannot unmarshal number into Go value of type map[string]interface {}");
-    assert_eq!(json("true"), "json: cannot unmarshal bool into Go value of type map[string]interface {}");
+    assert_eq!(
+        json("[1]"),
+        "json: cannot unmarshal array into Go value of type map[string]interface {}"
+    );
+    assert_eq!(
+        json("\"s\""),
+        "json: cannot unmarshal string into Go value of type map[string]interface {}"
+    );
+    assert_eq!(
+        json("5"),
+        "json: cannot unmarshal number into Go value of type map[string]interface {}"
+    );
+    assert_eq!(
+        json("true"),
+        "json: cannot unmarshal bool into Go value of type map[string]interface {}"
+    );
     assert_eq!(json(""), "EOF");
     assert_eq!(json(" \n"), "EOF");
     assert_eq!(json("{"), "unexpected EOF");
@@ -90,7 +102,10 @@ fn a_value_that_is_complete_before_the_body_breaks_off_counts() {
     assert_eq!(cut(Decoder::Json, r#"{"a":1}"#), r#"{"a":1}"#);
     assert_eq!(cut(Decoder::Json, r#"{"a":1,"#), "unexpected EOF");
     assert_eq!(cut(Decoder::Json, "  "), "unexpected EOF");
-    assert_eq!(cut(Decoder::Json, r#"{"a":x"#), "invalid character 'x' looking for beginning of value");
+    assert_eq!(
+        cut(Decoder::Json, r#"{"a":x"#),
+        "invalid character 'x' looking for beginning of value"
+    );
     assert_eq!(cut(Decoder::Safe, "12"), "unexpected EOF");
     assert_eq!(cut(Decoder::Safe, "12 "), r#"{"content":12}"#);
     assert_eq!(cut(Decoder::Safe, "\"s\""), "unexpected EOF");
@@ -100,7 +115,10 @@ fn a_value_that_is_complete_before_the_body_breaks_off_counts() {
 
 #[test]
 fn bytes_that_are_not_utf8_and_lone_surrogates_become_the_replacement_character() {
-    assert_eq!(outcome(Decoder::Json, b"{\"a\":\"\xe9\",\"b\\ud800\":\"\\udc00x\"} \xff"), "{\"a\":\"\u{fffd}\",\"b\u{fffd}\":\"\u{fffd}x\"}");
+    assert_eq!(
+        outcome(Decoder::Json, b"{\"a\":\"\xe9\",\"b\\ud800\":\"\\udc00x\"} \xff"),
+        "{\"a\":\"\u{fffd}\",\"b\u{fffd}\":\"\u{fffd}x\"}"
+    );
     assert_eq!(outcome(Decoder::Json, br#"{"a":"\ud83d\ude00"}"#), r#"{"a":"\ud83d\ude00"}"#);
     // Two keys that only differ in bad bytes become one.
     assert_eq!(outcome(Decoder::Json, b"{\"\xe9\":1,\"\xe8\":2}"), "{\"\u{fffd}\":2}");
@@ -108,7 +126,10 @@ fn bytes_that_are_not_utf8_and_lone_surrogates_become_the_replacement_character(
 
 #[test]
 fn a_body_nested_too_deeply_is_refused_cleanly_and_a_deep_one_survives_a_tree() {
-    assert_eq!(outcome(Decoder::Json, "{\"a\":".repeat(100_000)), "invalid character '{' exceeded max depth");
+    assert_eq!(
+        outcome(Decoder::Json, "{\"a\":".repeat(100_000)),
+        "invalid character '{' exceeded max depth"
+    );
     let deep = "{\"a\":".repeat(9_999) + "[]" + &"}".repeat(9_999);
     assert_eq!(written(&Document::from_map(decoded(&deep).to_map())), deep);
 }

@@ -21,7 +21,10 @@ fn repeated_keys_are_written_once() {
 
 #[test]
 fn null_is_not_the_same_as_an_object_without_members() {
-    assert_eq!((written(&Document::null()), written(&Document::empty())), ("null".to_owned(), "{}".to_owned()));
+    assert_eq!(
+        (written(&Document::null()), written(&Document::empty())),
+        ("null".to_owned(), "{}".to_owned())
+    );
     assert!(Document::null().is_null() && Document::null().is_empty());
     assert!(!Document::empty().is_null() && Document::empty().is_empty());
     assert!(Document::null().to_map().is_empty());
@@ -32,7 +35,10 @@ fn null_is_not_the_same_as_an_object_without_members() {
 fn values_are_found_by_their_decoded_key() {
     let document = decoded(r#"{"\u0061":1.50,"b":{"x":[true]},"c":"d\n"}"#);
     assert_eq!(document.get("a"), Some(Value::Number(Number::Text("1.50".into()))));
-    assert_eq!(document.get("b"), Some(Value::Object(Map::from([("x".to_owned(), Value::Array(vec![Value::Bool(true)]))]))));
+    assert_eq!(
+        document.get("b"),
+        Some(Value::Object(Map::from([("x".to_owned(), Value::Array(vec![Value::Bool(true)]))])))
+    );
     assert_eq!(document.get("c"), Some(text("d\n")));
     assert_eq!(document.get("x"), None);
     let mut out = Vec::new();
@@ -44,9 +50,15 @@ fn values_are_found_by_their_decoded_key() {
 fn setting_replaces_and_adds() {
     let mut document = decoded(r#"{"a":{"b":1},"c":2}"#);
     document.set("a", text("new"));
-    document.set("quote\"", Value::Struct(vec![("z", Value::Null), ("y", Value::Number(Number::Int(4)))]));
+    document.set(
+        "quote\"",
+        Value::Struct(vec![("z", Value::Null), ("y", Value::Number(Number::Int(4)))]),
+    );
     assert_eq!(written(&document), r#"{"a":"new","c":2,"quote\"":{"z":null,"y":4}}"#);
-    assert_eq!(document.get("quote\""), Some(Value::Struct(vec![("z", Value::Null), ("y", Value::Number(Number::Int(4)))])));
+    assert_eq!(
+        document.get("quote\""),
+        Some(Value::Struct(vec![("z", Value::Null), ("y", Value::Number(Number::Int(4)))]))
+    );
     let mut null = Document::null();
     null.set("k", Value::Null);
     assert_eq!(written(&null), r#"{"k":null}"#);
@@ -69,7 +81,9 @@ fn the_later_document_wins_whole_and_null_adds_nothing() {
 
 #[test]
 fn documents_of_many_members_are_merged_as_well() {
-    let object = |keys: std::ops::Range<usize>, value: &str| format!("{{{}}}", keys.map(|i| format!("\"k{i}\":{value}")).collect::<Vec<_>>().join(","));
+    let object = |keys: std::ops::Range<usize>, value: &str| {
+        format!("{{{}}}", keys.map(|i| format!("\"k{i}\":{value}")).collect::<Vec<_>>().join(","))
+    };
     let mut merged = decoded(&object(0..300, "1"));
     merged.merge(decoded(&object(200..500, "2")));
     assert_eq!(merged.len(), 500);

@@ -33,7 +33,11 @@ fn deny_check(paths: &[&str], body: &str, wanted: &str) {
 
 #[track_caller]
 fn map_check(from: &str, to: &str, wanted: &str) {
-    check(&EditSpec { mapping: vec![(from.into(), to.into())], ..EditSpec::default() }, r#"{"id":1,"name":"n"}"#, wanted);
+    check(
+        &EditSpec { mapping: vec![(from.into(), to.into())], ..EditSpec::default() },
+        r#"{"id":1,"name":"n"}"#,
+        wanted,
+    );
 }
 
 #[test]
@@ -44,7 +48,10 @@ fn allow_keeps_leaves_and_prunes_branches_without_any() {
     allow_check(&["nothing", "empty"], r#"{"nothing":null,"empty":{}}"#);
     allow_check(&["a.b"], "{}");
     allow_check(&["owner", "owner.name"], r#"{"owner":{"name":"o"}}"#);
-    allow_check(&["owner.address.zip", "owner.address"], r#"{"owner":{"address":{"city":"c","zip":"z"}}}"#);
+    allow_check(
+        &["owner.address.zip", "owner.address"],
+        r#"{"owner":{"address":{"city":"c","zip":"z"}}}"#,
+    );
 }
 
 #[test]
@@ -59,13 +66,19 @@ fn deny_removes_and_leaves_empty_objects_behind() {
 fn what_a_filter_does_not_change_is_written_as_it_came() {
     let body = "{ \"a\" : 1 ,\n \"b\":{ } }";
     let mut document = decoded(body);
-    Edit::compile(&EditSpec { deny: list(&["ghost", "b.x"]), ..EditSpec::default() }).apply(&mut document).unwrap();
+    Edit::compile(&EditSpec { deny: list(&["ghost", "b.x"]), ..EditSpec::default() })
+        .apply(&mut document)
+        .unwrap();
     assert_eq!(written(&document), body);
 }
 
 #[test]
 fn allow_beats_deny() {
-    check(&EditSpec { allow: list(&["id"]), deny: list(&["id"]), ..EditSpec::default() }, BODY, r#"{"id":1}"#);
+    check(
+        &EditSpec { allow: list(&["id"]), deny: list(&["id"]), ..EditSpec::default() },
+        BODY,
+        r#"{"id":1}"#,
+    );
 }
 
 #[test]
@@ -76,7 +89,11 @@ fn keys_are_compared_by_their_text_not_by_their_spelling() {
 
 #[test]
 fn of_repeated_keys_in_a_touched_object_the_last_counts() {
-    check(&EditSpec { allow: list(&["a.k.x"]), ..EditSpec::default() }, r#"{"a":{"k":{"x":1},"k":5}}"#, "{}");
+    check(
+        &EditSpec { allow: list(&["a.k.x"]), ..EditSpec::default() },
+        r#"{"a":{"k":{"x":1},"k":5}}"#,
+        "{}",
+    );
 }
 
 #[test]
@@ -98,13 +115,17 @@ fn several_mappings_are_done_in_the_order_of_the_old_names() {
 
 #[test]
 fn target_makes_an_inner_object_the_document() {
-    let target = |path: &str, wanted: &str| check(&EditSpec { target: path.into(), ..EditSpec::default() }, BODY, wanted);
+    let target = |path: &str, wanted: &str| {
+        check(&EditSpec { target: path.into(), ..EditSpec::default() }, BODY, wanted);
+    };
     target("owner.address", r#"{"city":"c","zip":"z"}"#);
     for path in ["ghost", "owner.ghost.x", "name", "items", "nothing", "empty", "a.b"] {
         target(path, "{}");
     }
     let mut document = decoded(r#"{"a": { "b" : 1 } }"#);
-    Edit::compile(&EditSpec { target: "a".into(), ..EditSpec::default() }).apply(&mut document).unwrap();
+    Edit::compile(&EditSpec { target: "a".into(), ..EditSpec::default() })
+        .apply(&mut document)
+        .unwrap();
     assert_eq!(written(&document), r#"{ "b" : 1 }"#);
 }
 
@@ -133,11 +154,25 @@ fn the_order_is_target_filter_mapping_group() {
 #[test]
 fn flatmap_replaces_allow_deny_and_mapping_but_not_target_and_group() {
     let delete = |path: &str| vec![FlatmapOp { kind: "del".into(), args: list(&[path]) }];
-    let spec = EditSpec { allow: list(&["id"]), mapping: vec![("id".into(), "x".into())], flatmap: delete("owner"), ..EditSpec::default() };
+    let spec = EditSpec {
+        allow: list(&["id"]),
+        mapping: vec![("id".into(), "x".into())],
+        flatmap: delete("owner"),
+        ..EditSpec::default()
+    };
     check(&spec, r#"{"id":1,"owner":2,"z":3}"#, r#"{"id":1,"z":3}"#);
-    let spec = EditSpec { target: "owner".into(), group: "g".into(), flatmap: delete("id"), ..EditSpec::default() };
+    let spec = EditSpec {
+        target: "owner".into(),
+        group: "g".into(),
+        flatmap: delete("id"),
+        ..EditSpec::default()
+    };
     check(&spec, r#"{"owner":{"id":1,"n":2}}"#, r#"{"g":{"n":2}}"#);
-    let unknown = EditSpec { allow: list(&["id"]), flatmap: vec![FlatmapOp { kind: "rename".into(), args: vec![] }], ..EditSpec::default() };
+    let unknown = EditSpec {
+        allow: list(&["id"]),
+        flatmap: vec![FlatmapOp { kind: "rename".into(), args: vec![] }],
+        ..EditSpec::default()
+    };
     check(&unknown, r#"{"id":1,"z":3}"#, r#"{"id":1,"z":3}"#);
 }
 
@@ -145,5 +180,11 @@ fn flatmap_replaces_allow_deny_and_mapping_but_not_target_and_group() {
 fn an_edit_without_settings_is_known_to_do_nothing() {
     assert!(Edit::compile(&EditSpec::default()).is_noop());
     assert!(!Edit::compile(&EditSpec { group: "g".into(), ..EditSpec::default() }).is_noop());
-    assert!(!Edit::compile(&EditSpec { mapping: vec![("a".into(), "b".into())], ..EditSpec::default() }).is_noop());
+    assert!(
+        !Edit::compile(&EditSpec {
+            mapping: vec![("a".into(), "b".into())],
+            ..EditSpec::default()
+        })
+        .is_noop()
+    );
 }

@@ -16,7 +16,11 @@ fn check(kind: &str, args: &[&str], changes: &str) {
     Flatmap::compile(&[operation(kind, args)]).unwrap().apply(&mut document).unwrap();
     let (mut wanted, changes) = (meaning(BODY), meaning(changes));
     for (key, value) in changes.as_object().unwrap() {
-        if value == "gone" { _ = wanted.as_object_mut().unwrap().remove(key) } else { wanted[key] = value.clone() }
+        if value == "gone" {
+            _ = wanted.as_object_mut().unwrap().remove(key);
+        } else {
+            wanted[key] = value.clone();
+        }
     }
     assert_eq!(meaning(&written(&document)), wanted);
 }
@@ -25,21 +29,37 @@ fn check(kind: &str, args: &[&str], changes: &str) {
 fn a_move_between_equal_depths_only_changes_the_last_label() {
     check("move", &["s", "t"], r#"{"s":"gone","t":"str"}"#);
     check("move", &["a.b", "x.z"], r#"{"a":{"z":{"c":1,"d":2},"e":"x"}}"#);
-    check("move", &["list.*.id", "list.*.ident"], r#"{"list":[{"ident":1,"sub":{"k":"p"}},{"ident":2,"sub":{"k":"q"}}]}"#);
-    check("move", &["list.0.id", "list.0.ident"], r#"{"list":[{"ident":1,"sub":{"k":"p"}},{"id":2,"sub":{"k":"q"}}]}"#);
+    check(
+        "move",
+        &["list.*.id", "list.*.ident"],
+        r#"{"list":[{"ident":1,"sub":{"k":"p"}},{"ident":2,"sub":{"k":"q"}}]}"#,
+    );
+    check(
+        "move",
+        &["list.0.id", "list.0.ident"],
+        r#"{"list":[{"ident":1,"sub":{"k":"p"}},{"id":2,"sub":{"k":"q"}}]}"#,
+    );
 }
 
 #[test]
 fn a_move_down_makes_the_nodes_it_needs() {
     check("move", &["s", "deep.er.s"], r#"{"s":"gone","deep":{"er":{"s":"str"}}}"#);
-    check("move", &["list.*.id", "list.*.in.id"], r#"{"list":[{"in":{"id":1},"sub":{"k":"p"}},{"in":{"id":2},"sub":{"k":"q"}}]}"#);
+    check(
+        "move",
+        &["list.*.id", "list.*.in.id"],
+        r#"{"list":[{"in":{"id":1},"sub":{"k":"p"}},{"in":{"id":2},"sub":{"k":"q"}}]}"#,
+    );
 }
 
 #[test]
 fn a_move_up_lands_at_the_deepest_node_there_is() {
     check("move", &["a.b.c", "c"], r#"{"a":{"b":{"d":2},"e":"x"},"c":1}"#);
     check("move", &["a.b.c", "ghost.c"], r#"{"a":{"b":{"d":2},"e":"x"},"c":1}"#);
-    check("move", &["list.*.sub.k", "list.*.k"], r#"{"list":[{"id":1,"sub":null,"k":"p"},{"id":2,"sub":null,"k":"q"}]}"#);
+    check(
+        "move",
+        &["list.*.sub.k", "list.*.k"],
+        r#"{"list":[{"id":1,"sub":null,"k":"p"},{"id":2,"sub":null,"k":"q"}]}"#,
+    );
 }
 
 #[test]
@@ -77,7 +97,9 @@ fn labels_of_list_elements_are_not_renumbered_by_a_deletion() {
 #[test]
 fn append_needs_two_lists() {
     let mut document = decoded(r#"{"l":[1],"m":[2.0],"s":"x"}"#);
-    let append = |args: &[&str], document: &mut Document| Flatmap::compile(&[operation("append", args)]).unwrap().apply(document).unwrap();
+    let append = |args: &[&str], document: &mut Document| {
+        Flatmap::compile(&[operation("append", args)]).unwrap().apply(document).unwrap();
+    };
     append(&["s", "l"], &mut document);
     append(&["ghost", "l"], &mut document);
     append(&["m", "l"], &mut document);
@@ -89,7 +111,12 @@ fn unknown_kinds_are_ignored_and_missing_arguments_fail_when_run() {
     check("rename", &["s", "t"], "{}");
     for kind in ["move", "append"] {
         let flatmap = Flatmap::compile(&[operation(kind, &["s"])]).unwrap();
-        assert_eq!(flatmap.apply(&mut decoded(BODY)), Err(EditError::TooFewArguments { operation: if kind == "move" { "move" } else { "append" } }));
+        assert_eq!(
+            flatmap.apply(&mut decoded(BODY)),
+            Err(EditError::TooFewArguments {
+                operation: if kind == "move" { "move" } else { "append" }
+            })
+        );
     }
     assert!(Flatmap::compile(&[]).is_none());
 }

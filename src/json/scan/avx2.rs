@@ -6,8 +6,9 @@
 //! tokens come by.
 
 use std::arch::x86_64::{
-    __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
-    _mm256_loadu_si256, _mm256_max_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_shuffle_epi8,
+    __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
+    _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8,
+    _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_shuffle_epi8,
 };
 
 use super::{Kind, Recorder, Scanned, is_blank};
@@ -38,7 +39,10 @@ pub(super) fn scan(body: &[u8], start: usize, recorder: &mut Recorder<'_>) -> Op
 }
 
 fn is_available() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("pclmulqdq")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
 }
 
 /// One bit a byte of a block.
@@ -132,7 +136,8 @@ static NEXT: [[State; 16]; 16] = {
     next[AFTER_ELEMENT as usize][Class::Comma as usize] = ELEMENT;
     next[AFTER_ELEMENT as usize][Class::CloseArray as usize] = CLOSE;
     next[FIRST_ELEMENT as usize][Class::CloseArray as usize] = CLOSE;
-    let values = [(MEMBER_VALUE, AFTER_MEMBER), (FIRST_ELEMENT, AFTER_ELEMENT), (ELEMENT, AFTER_ELEMENT)];
+    let values =
+        [(MEMBER_VALUE, AFTER_MEMBER), (FIRST_ELEMENT, AFTER_ELEMENT), (ELEMENT, AFTER_ELEMENT)];
     let mut i = 0;
     while i < values.len() {
         let (state, after) = values[i];
@@ -151,7 +156,18 @@ static NEXT: [[State; 16]; 16] = {
 impl<'b, 'r, 'm> Walk<'b, 'r, 'm> {
     fn new(body: &'b [u8], kind: Kind, recorder: &'r mut Recorder<'m>) -> Self {
         // As if the value were the only element of a list: its end brings the depth back to 0.
-        Self { body, kind, recorder, state: ELEMENT, containers: 0, depth: 0, key: (0, 0), value: 0, wide: 0, has_surrogates: false }
+        Self {
+            body,
+            kind,
+            recorder,
+            state: ELEMENT,
+            containers: 0,
+            depth: 0,
+            key: (0, 0),
+            value: 0,
+            wide: 0,
+            has_surrogates: false,
+        }
     }
 
     #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2")]
@@ -162,7 +178,11 @@ impl<'b, 'r, 'm> Walk<'b, 'r, 'm> {
         let mut in_scalar = 0; // whether the block's first byte continues a number or word
         while at < self.body.len() {
             let masks = Masks::of(self.body, at);
-            let escaped = if masks.backslash | is_escaped == 0 { 0 } else { self.escaped(masks.backslash, &mut is_escaped, at)? };
+            let escaped = if masks.backslash | is_escaped == 0 {
+                0
+            } else {
+                self.escaped(masks.backslash, &mut is_escaped, at)?
+            };
             let quote = masks.quote & !escaped;
             let strings = prefix_xor(quote) ^ in_string;
             in_string = 0u64.wrapping_sub(strings >> 63);
@@ -178,7 +198,13 @@ impl<'b, 'r, 'm> Walk<'b, 'r, 'm> {
             let tokens = (masks.operator | starts) & !(strings ^ quote);
             if let Some(end) = self.tokens(tokens, at)? {
                 let Self { kind, has_surrogates, .. } = self;
-                return Some(Scanned { kind, start, end, has_wide: self.wide != 0, has_surrogates });
+                return Some(Scanned {
+                    kind,
+                    start,
+                    end,
+                    has_wide: self.wide != 0,
+                    has_surrogates,
+                });
             }
             at += BLOCK;
         }
@@ -230,8 +256,16 @@ impl<'b, 'r, 'm> Walk<'b, 'r, 'm> {
             match class {
                 Class::Quote | Class::Colon | Class::Comma => self.state = next,
                 Class::Number | Class::Literal => {
-                    let end = if class == Class::Number { self.number(position) } else { self.literal(position) }?;
-                    if !self.body.get(end).is_none_or(|&byte| is_blank(byte) || matches!(byte, b',' | b'}' | b']')) {
+                    let end = if class == Class::Number {
+                        self.number(position)
+                    } else {
+                        self.literal(position)
+                    }?;
+                    if !self
+                        .body
+                        .get(end)
+                        .is_none_or(|&byte| is_blank(byte) || matches!(byte, b',' | b'}' | b']'))
+                    {
                         return None;
                     }
                     self.state = next;
@@ -342,17 +376,26 @@ impl Masks {
     #[inline]
     fn of(body: &[u8], at: usize) -> Self {
         let mut padded = [b' '; BLOCK];
-        let block: &[u8; BLOCK] = match body.get(at..at + BLOCK).and_then(|block| block.try_into().ok()) {
-            Some(block) => block,
-            None => {
-                let rest = body.get(at..).unwrap_or_default();
-                padded[..rest.len()].copy_from_slice(rest);
-                &padded
-            }
-        };
+        let block: &[u8; BLOCK] =
+            match body.get(at..at + BLOCK).and_then(|block| block.try_into().ok()) {
+                Some(block) => block,
+                None => {
+                    let rest = body.get(at..).unwrap_or_default();
+                    padded[..rest.len()].copy_from_slice(rest);
+                    &padded
+                }
+            };
         // SAFETY: both loads lie within the 64 bytes of `block` and need no alignment.
-        let (low, high) = unsafe { (_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(32).cast())) };
-        let bits = |low: __m256i, high: __m256i| u64::from(_mm256_movemask_epi8(low).cast_unsigned()) | u64::from(_mm256_movemask_epi8(high).cast_unsigned()) << 32;
+        let (low, high) = unsafe {
+            (
+                _mm256_loadu_si256(block.as_ptr().cast()),
+                _mm256_loadu_si256(block.as_ptr().add(32).cast()),
+            )
+        };
+        let bits = |low: __m256i, high: __m256i| {
+            u64::from(_mm256_movemask_epi8(low).cast_unsigned())
+                | u64::from(_mm256_movemask_epi8(high).cast_unsigned()) << 32
+        };
         let equal = |byte: u8| {
             let wanted = _mm256_set1_epi8(byte.cast_signed());
             bits(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted))
@@ -360,13 +403,17 @@ impl Masks {
         let limit = _mm256_set1_epi8(0x1f);
         let at_most = |half| _mm256_cmpeq_epi8(_mm256_max_epu8(half, limit), limit);
         // Looked up by the low four bits, a table can hold the one byte that would match there.
-        let blanks = table([0x20, NO, NO, NO, NO, NO, NO, NO, NO, 0x09, 0x0a, NO, NO, 0x0d, NO, NO]);
-        let operators = table([NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 0x3a, 0x7b, 0x2c, 0x7d, NO, NO]);
+        let blanks =
+            table([0x20, NO, NO, NO, NO, NO, NO, NO, NO, 0x09, 0x0a, NO, NO, 0x0d, NO, NO]);
+        let operators =
+            table([NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 0x3a, 0x7b, 0x2c, 0x7d, NO, NO]);
         let is_blank = |half| _mm256_cmpeq_epi8(half, _mm256_shuffle_epi8(blanks, half));
         // Setting bit 5 folds `[]` onto `{}`. It also folds two control characters onto `:` and `,`: they become
         // tokens, whose class is then found wrong.
         let fold = _mm256_set1_epi8(0x20);
-        let is_operator = |half| _mm256_cmpeq_epi8(_mm256_or_si256(half, fold), _mm256_shuffle_epi8(operators, half));
+        let is_operator = |half| {
+            _mm256_cmpeq_epi8(_mm256_or_si256(half, fold), _mm256_shuffle_epi8(operators, half))
+        };
         Self {
             backslash: equal(b'\\'),
             quote: equal(b'"'),
@@ -382,7 +429,9 @@ impl Masks {
 #[inline]
 fn table(bytes: [u8; 16]) -> __m256i {
     // SAFETY: the load lies within the sixteen bytes of the array and needs no alignment.
-    _mm256_broadcastsi128_si256(unsafe { std::arch::x86_64::_mm_loadu_si128(bytes.as_ptr().cast()) })
+    _mm256_broadcastsi128_si256(unsafe {
+        std::arch::x86_64::_mm_loadu_si128(bytes.as_ptr().cast())
+    })
 }
 
 /// Each bit becomes the parity of itself and all lower ones.

@@ -30,15 +30,26 @@ struct Walk<'b> {
 }
 
 /// See [`super::scan`].
-pub(super) fn scan(body: &[u8], start: usize, recorder: &mut Recorder<'_>) -> Result<Scanned, ScanError> {
-    let mut walk = Walk { body, at: start, has_wide: false, has_surrogates: false, open: Vec::new() };
+pub(super) fn scan(
+    body: &[u8],
+    start: usize,
+    recorder: &mut Recorder<'_>,
+) -> Result<Scanned, ScanError> {
+    let mut walk =
+        Walk { body, at: start, has_wide: false, has_surrogates: false, open: Vec::new() };
     walk.skip_blanks();
     let start = walk.at;
     let kind = match walk.need()? {
         b'{' | b'[' => walk.composite(recorder)?,
         _ => walk.scalar()?,
     };
-    Ok(Scanned { kind, start, end: walk.at, has_wide: walk.has_wide, has_surrogates: walk.has_surrogates })
+    Ok(Scanned {
+        kind,
+        start,
+        end: walk.at,
+        has_wide: walk.has_wide,
+        has_surrogates: walk.has_surrogates,
+    })
 }
 
 // === impl Walk ===
@@ -76,7 +87,8 @@ impl Walk<'_> {
             }
             expect = match (expect, self.need()?) {
                 (Expect::Value | Expect::FirstElement, b'{' | b'[') => self.opening()?,
-                (Expect::FirstElement | Expect::AfterElement, b']') | (Expect::FirstKey | Expect::AfterMember, b'}') => {
+                (Expect::FirstElement | Expect::AfterElement, b']')
+                | (Expect::FirstKey | Expect::AfterMember, b'}') => {
                     self.at += 1;
                     self.open.pop();
                     self.after_value()
@@ -93,7 +105,9 @@ impl Walk<'_> {
                     }
                     Expect::Colon
                 }
-                (Expect::FirstKey | Expect::Key, _) => return self.refuse("looking for beginning of object key string"),
+                (Expect::FirstKey | Expect::Key, _) => {
+                    return self.refuse("looking for beginning of object key string");
+                }
                 (Expect::Colon, b':') => self.step(Expect::Value),
                 (Expect::Colon, _) => return self.refuse("after object key"),
                 (Expect::AfterMember, b',') => self.step(Expect::Key),
@@ -136,7 +150,10 @@ impl Walk<'_> {
             b'"' => self.string(),
             b'-' | b'0'..=b'9' => self.number(),
             b't' => self.literal(Kind::Bool, &[(b'r', TRUE_R), (b'u', TRUE_U), (b'e', TRUE_E)]),
-            b'f' => self.literal(Kind::Bool, &[(b'a', FALSE_A), (b'l', FALSE_L), (b's', FALSE_S), (b'e', FALSE_E)]),
+            b'f' => self.literal(
+                Kind::Bool,
+                &[(b'a', FALSE_A), (b'l', FALSE_L), (b's', FALSE_S), (b'e', FALSE_E)],
+            ),
             b'n' => self.literal(Kind::Null, &[(b'u', NULL_U), (b'l', NULL_L), (b'l', NULL_L)]),
             _ => self.refuse("looking for beginning of value"),
         }

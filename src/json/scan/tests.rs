@@ -7,7 +7,11 @@ use crate::json::tests::Random;
 type Noted = Vec<(String, String)>;
 
 /// The result with the texts of all members.
-fn noted(body: &[u8], members: &[Member], result: Result<Scanned, ScanError>) -> Result<(Kind, usize, usize, Noted), ScanError> {
+fn noted(
+    body: &[u8],
+    members: &[Member],
+    result: Result<Scanned, ScanError>,
+) -> Result<(Kind, usize, usize, Noted), ScanError> {
     let scanned = result?;
     let bodies = Bodies::One(body);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -18,7 +22,10 @@ fn noted(body: &[u8], members: &[Member], result: Result<Scanned, ScanError>) ->
     Ok((scanned.kind, scanned.start, scanned.end, members.iter().map(member).collect()))
 }
 
-fn by(walk: fn(&[u8], usize, &mut Recorder<'_>) -> Result<Scanned, ScanError>, body: &[u8]) -> Result<(Kind, usize, usize, Noted), ScanError> {
+fn by(
+    walk: fn(&[u8], usize, &mut Recorder<'_>) -> Result<Scanned, ScanError>,
+    body: &[u8],
+) -> Result<(Kind, usize, usize, Noted), ScanError> {
     let mut members = Vec::new();
     let mut recorder = Recorder { body: 0, members: &mut members, seen: 0, has_repeats: false };
     let result = walk(body, 0, &mut recorder);
@@ -40,16 +47,35 @@ fn both_walks_say_the_same_of_good_and_of_damaged_bodies() {
         let mut random = Random(seed);
         let text = if seed % 3 == 0 { random.value() } else { random.object() };
         let body = if seed % 4 == 0 { text.into_bytes() } else { random.damaged(&text) };
-        assert_eq!(by(scan_into, &body), by(exact::scan, &body), "seed {seed}: {}", String::from_utf8_lossy(&body));
+        assert_eq!(
+            by(scan_into, &body),
+            by(exact::scan, &body),
+            "seed {seed}: {}",
+            String::from_utf8_lossy(&body)
+        );
     }
 }
 
 #[test]
 fn tokens_across_the_border_of_a_block_are_seen_whole() {
-    let pieces = [r#""a\"b""#, r#""\\\\""#, r#""\u00e9""#, "-12.5e+10", "true", "null", "[{}]", r#"{"k":"v"}"#, "\"é漢\"", r#""\ud83d\ude00""#];
+    let pieces = [
+        r#""a\"b""#,
+        r#""\\\\""#,
+        r#""\u00e9""#,
+        "-12.5e+10",
+        "true",
+        "null",
+        "[{}]",
+        r#"{"k":"v"}"#,
+        "\"é漢\"",
+        r#""\ud83d\ude00""#,
+    ];
     for piece in pieces {
         for shift in 0..130 {
-            let body = format!("{{\"pad\":\"{}\",\"key\" : {piece} , \"last\":[{piece},{piece}]}} tail", "x".repeat(shift));
+            let body = format!(
+                "{{\"pad\":\"{}\",\"key\" : {piece} , \"last\":[{piece},{piece}]}} tail",
+                "x".repeat(shift)
+            );
             let fast = by(scan_into, body.as_bytes());
             assert_eq!(fast, by(exact::scan, body.as_bytes()), "{body}");
             assert_eq!(fast.unwrap().3[1], ("key".to_owned(), piece.to_owned()), "{body}");
@@ -59,7 +85,10 @@ fn tokens_across_the_border_of_a_block_are_seen_whole() {
 
 #[test]
 fn a_damaged_byte_is_noticed_wherever_it_stands() {
-    let body = format!(r#"{{"text":"{}","number":-12.50e3,"list":[1,2,{{"x":null,"y":true}}],"esc":"a\u00e9\n"}}"#, "lorem ipsum ".repeat(9));
+    let body = format!(
+        r#"{{"text":"{}","number":-12.50e3,"list":[1,2,{{"x":null,"y":true}}],"esc":"a\u00e9\n"}}"#,
+        "lorem ipsum ".repeat(9)
+    );
     assert!(scan(body.as_bytes(), 0, 0, &mut Vec::new()).is_ok());
     for at in 0..body.len() {
         let mut damaged = body.clone().into_bytes();

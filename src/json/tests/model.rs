@@ -19,10 +19,10 @@ fn edited(mut object: Object, spec: &EditSpec) -> Value {
             };
         }
     }
-    if !spec.allow.is_empty() {
-        object = allowed(&object, &allow_tree(&spec.allow));
-    } else {
+    if spec.allow.is_empty() {
         spec.deny.iter().for_each(|path| deny(&mut object, path));
+    } else {
+        object = allowed(&object, &allow_tree(&spec.allow));
     }
     for (from, to) in &spec.mapping {
         if let Some(value) = object.get(from).cloned() {

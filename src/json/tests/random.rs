@@ -1,16 +1,49 @@
 //! Random documents, edits and damage, the same for the same seed.
 
-use crate::json::{EditSpec, FlatmapOp};
+use crate::json::EditSpec;
 
 /// A small generator of numbers (splitmix64).
 pub struct Random(pub u64);
 
 /// Few names, so that paths meet documents; one occurs in three spellings.
-const KEYS: [&str; 12] = ["a", "b", "c", "id", "items", "a.b", "", r"\u0061", r"i\u0064", "über", "a_longer_name_1", "a_longer_name_2"];
+const KEYS: [&str; 12] = [
+    "a",
+    "b",
+    "c",
+    "id",
+    "items",
+    "a.b",
+    "",
+    r"\u0061",
+    r"i\u0064",
+    "über",
+    "a_longer_name_1",
+    "a_longer_name_2",
+];
 
 const SCALARS: [&str; 22] = [
-    "null", "true", "false", "0", "-0", "7", "-12", "1.50", "1e3", "2E-7", "-3.25e+10", "12345678", "9007199254740993", "\"\"", "\"x\"", "\"a longer text with { [ , : ] } in it\"",
-    r#""q\"\\\/""#, r#""\u00e9\n\t""#, r#""\ud83d\ude00""#, "\"漢字 é 😀\"", "\"\\\\\\\\\"", "\"<&>\"",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "7",
+    "-12",
+    "1.50",
+    "1e3",
+    "2E-7",
+    "-3.25e+10",
+    "12345678",
+    "9007199254740993",
+    "\"\"",
+    "\"x\"",
+    "\"a longer text with { [ , : ] } in it\"",
+    r#""q\"\\\/""#,
+    r#""\u00e9\n\t""#,
+    r#""\ud83d\ude00""#,
+    "\"漢字 é 😀\"",
+    "\"\\\\\\\\\"",
+    "\"<&>\"",
 ];
 
 const BLANKS: [&str; 6] = ["", "", "", " ", "\n  ", "\t\r\n"];
@@ -84,15 +117,6 @@ impl Random {
         spec
     }
 
-    pub fn flatmap(&mut self) -> Vec<FlatmapOp> {
-        (0..=self.below(3)).map(|_| FlatmapOp { kind: self.pick(&["move", "del", "append"]).to_owned(), args: vec![self.flat_path(), self.flat_path()] }).collect()
-    }
-
-    fn flat_path(&mut self) -> String {
-        let steps: Vec<_> = (0..=self.below(3)).map(|_| self.pick(&["a", "b", "c", "id", "items", "0", "1", "*"])).collect();
-        steps.join(".")
-    }
-
     fn paths(&mut self) -> Vec<String> {
         (0..=self.below(4)).map(|_| self.path(3)).collect()
     }
@@ -108,7 +132,11 @@ impl Random {
     }
 
     fn odd_byte(&mut self) -> u8 {
-        if self.below(8) == 0 { self.number().to_le_bytes()[0] } else { self.pick(b"{}[]:,\"\\ \n\x00\x1f0123-+.eEutrfn\xe9\x80d") }
+        if self.below(8) == 0 {
+            self.number().to_le_bytes()[0]
+        } else {
+            self.pick(b"{}[]:,\"\\ \n\x00\x1f0123-+.eEutrfn\xe9\x80d")
+        }
     }
 
     fn write_object(&mut self, members: usize, depth: usize, out: &mut String) {
@@ -116,7 +144,11 @@ impl Random {
         for i in 0..members {
             out.push_str(if i > 0 { "," } else { "" });
             out.push_str(self.pick(&BLANKS));
-            let key = if members > 50 { format!("key_{}", self.below(90)) } else { self.pick(&KEYS).to_owned() };
+            let key = if members > 50 {
+                format!("key_{}", self.below(90))
+            } else {
+                self.pick(&KEYS).to_owned()
+            };
             out.push_str(&format!("\"{key}\"{}:{}", self.pick(&BLANKS), self.pick(&BLANKS)));
             self.write_value(depth, out);
             out.push_str(self.pick(&BLANKS));
@@ -143,7 +175,9 @@ impl Random {
                 self.write_object(members, depth - 1, out);
             }
             (2, 1..) => self.write_array(depth - 1, out),
-            _ if self.below(12) == 0 => out.push_str(&format!("\"{}\"", "long text, ".repeat(self.below(30)))),
+            _ if self.below(12) == 0 => {
+                out.push_str(&format!("\"{}\"", "long text, ".repeat(self.below(30))));
+            }
             _ => out.push_str(self.pick(&SCALARS)),
         }
     }

@@ -1,4 +1,4 @@
-//! JSONTestSuite (github.com/nst/JSONTestSuite), where it is found: `y_` is accepted, `n_` refused.
+//! `JSONTestSuite` (github.com/nst/JSONTestSuite), where it is found: `y_` is accepted, `n_` refused.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,10 @@ fn is_value_with_tail(name: &str) -> bool {
 }
 
 fn folder() -> Option<PathBuf> {
-    let data = std::env::var_os("SHOAL_DATA").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let data = std::env::var_os("SHOAL_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
     Some(data.join("JSONTestSuite")).filter(|folder| folder.is_dir())
 }
 
@@ -69,6 +72,9 @@ fn the_public_test_suite_is_accepted_and_refused_as_it_says() {
             _ => {}
         }
     }
-    println!("{} accepted, {} refused, {} accepted up to their tail", counts[0], counts[1], counts[2]);
+    println!(
+        "{} accepted, {} refused, {} accepted up to their tail",
+        counts[0], counts[1], counts[2]
+    );
     assert!(counts[0] >= 90 && counts[1] >= 170, "{counts:?}");
 }

@@ -40,7 +40,7 @@ struct Writer {
 }
 
 struct Output {
-    writer: Box<dyn io::Write + Send>,
+    writer: Box<dyn Write + Send>,
     pending: Vec<u8>,
 }
 

@@ -39,7 +39,8 @@ impl<'a> Arguments<'a> {
     /// A name: a text that is valid UTF-8 in all sensible cases.
     pub fn name(&self, number: usize) -> mlua::Result<String> {
         let text = self.text(number)?;
-        Ok(String::from_utf8(text).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()))
+        Ok(String::from_utf8(text)
+            .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()))
     }
 
     /// A number; texts that read as numbers count.
@@ -58,6 +59,7 @@ impl<'a> Arguments<'a> {
 
     /// A number without its fraction, as Go's `int(…)` cuts it.
     pub fn whole(&self, number: usize) -> mlua::Result<i64> {
+        #[expect(clippy::cast_possible_truncation, reason = "Go truncates as well")]
         self.number(number).map(|float| float as i64)
     }
 
@@ -69,7 +71,11 @@ impl<'a> Arguments<'a> {
     }
 
     /// One of our objects. `otherwise` is the message for an object of another kind.
-    pub fn object<T: 'static>(&self, number: usize, otherwise: &str) -> mlua::Result<mlua::UserDataRef<T>> {
+    pub fn object<T: 'static>(
+        &self,
+        number: usize,
+        otherwise: &str,
+    ) -> mlua::Result<mlua::UserDataRef<T>> {
         match self.value(number) {
             Value::UserData(object) => object.borrow().map_err(|_| self.error(otherwise)),
             _ => Err(self.unexpected(number, "userdata")),
@@ -109,4 +115,3 @@ pub fn text_of_number(lua: &Lua, value: &Value) -> mlua::Result<Vec<u8>> {
     let text = lua.coerce_string(value.clone())?;
     Ok(text.map(|text| text.as_bytes().to_vec()).unwrap_or_default())
 }
-

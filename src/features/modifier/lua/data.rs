@@ -140,7 +140,9 @@ impl Arena {
     }
 
     pub fn item(&mut self, slice: Slice, index: i64) -> Result<Option<Found<'_>>, Excess> {
-        let Some(index) = usize::try_from(index).ok().filter(|index| *index < slice.len) else { return Ok(None) };
+        let Some(index) = usize::try_from(index).ok().filter(|index| *index < slice.len) else {
+            return Ok(None);
+        };
         let node = self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(index));
         let Some(node) = node else { return Ok(None) };
         if let Some(value) = node.take_unread() {
@@ -157,12 +159,16 @@ impl Arena {
         self.is_changed = true;
         if index < slice.len {
             self.charge(node.bytes())?;
-            if let Some(place) = self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(index)) {
+            if let Some(place) =
+                self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(index))
+            {
                 *place = node;
             }
             return Ok(slice);
         }
-        self.charge(index.saturating_add(1).saturating_mul(size_of::<Node>()).saturating_add(node.bytes()))?;
+        self.charge(
+            index.saturating_add(1).saturating_mul(size_of::<Node>()).saturating_add(node.bytes()),
+        )?;
         let mut items: Vec<Node> = self.items(slice).iter().map(Node::share).collect();
         items.resize_with(index, || Node::Null);
         items.push(node);
@@ -173,8 +179,12 @@ impl Arena {
 
     /// Takes an item out. The array keeps its length: whoever holds it whole sees a null at the end.
     pub fn remove_item(&mut self, slice: Slice, index: i64) -> Slice {
-        let Some(index) = usize::try_from(index).ok().filter(|index| *index < slice.len) else { return slice };
-        let Some(run) = self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(..slice.len)) else {
+        let Some(index) = usize::try_from(index).ok().filter(|index| *index < slice.len) else {
+            return slice;
+        };
+        let Some(run) =
+            self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(..slice.len))
+        else {
             return slice;
         };
         self.is_changed = true;
@@ -193,7 +203,9 @@ impl Arena {
     fn open(&mut self, value: Value) -> Result<Node, Excess> {
         Ok(match value {
             Value::Object(members) => Node::Table(self.table_of(members)?),
-            Value::Array(items) => Node::List(self.new_list(items.into_iter().map(Node::of).collect())?),
+            Value::Array(items) => {
+                Node::List(self.new_list(items.into_iter().map(Node::of).collect())?)
+            }
             other => Node::of(other),
         })
     }
@@ -223,7 +235,11 @@ impl Arena {
             Node::Table(id) => Value::Object(self.members(*id, depth + 1, room_bytes)?),
             Node::List(slice) => {
                 let items = self.items(*slice).iter();
-                Value::Array(items.map(|item| self.value(item, depth + 1, room_bytes)).collect::<Result<_, _>>()?)
+                Value::Array(
+                    items
+                        .map(|item| self.value(item, depth + 1, room_bytes))
+                        .collect::<Result<_, _>>()?,
+                )
             }
             Node::Unread(value) | Node::Fixed(value) => (**value).clone(),
         })
@@ -359,7 +375,8 @@ mod tests {
 
     #[test]
     fn what_is_written_into_a_nested_table_is_seen_from_its_root() {
-        let (mut arena, root) = arena(&[("a", Value::Object(Map::from([("b".into(), text("old"))])))]);
+        let (mut arena, root) =
+            arena(&[("a", Value::Object(Map::from([("b".into(), text("old"))])))]);
         let Ok(Some(Found::Table(inner))) = arena.member(root, "a") else { panic!("a table") };
         arena.set_member(inner, "b", Node::Text("new".into())).unwrap();
         assert!(arena.take_changed());
@@ -379,11 +396,15 @@ mod tests {
 
     #[test]
     fn an_item_that_is_taken_out_leaves_a_null_at_the_end_for_the_old_list() {
-        let (mut arena, root) = arena(&[("l", Value::Array(vec![text("a"), text("b"), text("c")]))]);
+        let (mut arena, root) =
+            arena(&[("l", Value::Array(vec![text("a"), text("b"), text("c")]))]);
         let slice = list(&mut arena, root, "l");
         let shorter = arena.remove_item(slice, 1);
         assert_eq!((shorter.len, arena.items(shorter).len()), (2, 2));
-        assert_eq!(arena.to_map(root).unwrap()["l"], Value::Array(vec![text("a"), text("c"), Value::Null]));
+        assert_eq!(
+            arena.to_map(root).unwrap()["l"],
+            Value::Array(vec![text("a"), text("c"), Value::Null])
+        );
         arena.set_member(root, "l", Node::List(shorter)).unwrap();
         assert_eq!(arena.to_map(root).unwrap()["l"], Value::Array(vec![text("a"), text("c")]));
     }

@@ -19,7 +19,7 @@ pub struct SourceMap {
 }
 
 impl SourceMap {
-    /// Adds a piece of code. Line ends around it are not counted, so that later files can be off by a line [QUIRK].
+    /// Adds a piece of code. Line ends around it are not counted, so that later files can be off by a line, as in the original.
     pub fn add(&mut self, name: String, text: &[u8]) {
         let start = text.iter().position(|&byte| byte != b'\n').unwrap_or(text.len());
         let end = text.iter().rposition(|&byte| byte != b'\n').map_or(start, |last| last + 1);
@@ -27,7 +27,7 @@ impl SourceMap {
         self.pieces.push((name, i64::try_from(lines).unwrap_or(i64::MAX - 1) + 1));
     }
 
-    /// The file and the line in it. A line of a script is looked for in the sources first [QUIRK].
+    /// The file and the line in it. A line of a script is looked for in the sources first, as in the original.
     fn find(&self, line: i64) -> Option<(&str, i64)> {
         let mut count = 0i64;
         self.pieces.iter().find_map(|(name, lines)| {
@@ -61,9 +61,10 @@ pub fn out_of_time() -> Failure {
 pub fn text_of(error: &mlua::Error) -> String {
     match error {
         mlua::Error::CallbackError { cause, .. } => text_of(cause),
-        mlua::Error::RuntimeError(message) => {
-            message.split_once("\nstack traceback:").map_or(message.as_str(), |(text, _)| text).to_owned()
-        }
+        mlua::Error::RuntimeError(message) => message
+            .split_once("\nstack traceback:")
+            .map_or(message.as_str(), |(text, _)| text)
+            .to_owned(),
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         mlua::Error::MemoryError(_) => NO_MEMORY.to_owned(),
         other => other.to_string(),
@@ -77,10 +78,12 @@ fn of_text(text: &str, origin: &Origin<'_>) -> Failure {
     let first = parts.next().unwrap_or_default();
     let Some(code) = parts.next() else {
         let located = origin.map.find(line.unwrap_or(0)).filter(|_| line.is_some());
-        return plain(located.map_or_else(
-            || first.to_owned(),
-            |(name, line)| format!("{first} ({name}:L{line})"),
-        ));
+        return plain(
+            located.map_or_else(
+                || first.to_owned(),
+                |(name, line)| format!("{first} ({name}:L{line})"),
+            ),
+        );
     };
     let code = code.parse().unwrap_or(500);
     if code == -1 {
@@ -111,7 +114,12 @@ fn of_syntax(message: &str, origin: &Origin<'_>) -> Failure {
         Some((_, token)) => (line.unwrap_or(0), format!("{token}: parse error")),
         None => (line.unwrap_or(0), what.to_owned()),
     };
-    plain(origin.map.find(line).map_or_else(|| what.clone(), |(name, line)| format!("{what} ({name}:L{line})")))
+    plain(
+        origin
+            .map
+            .find(line)
+            .map_or_else(|| what.clone(), |(name, line)| format!("{what} ({name}:L{line})")),
+    )
 }
 
 /// Takes `<string>:3: ` off a message.
@@ -149,7 +157,10 @@ fn as_gopher(message: &str, key_of: impl Fn(Option<&str>) -> Option<String>) -> 
         let kind = culprit_type(rest);
         return Cow::Owned(format!("cannot perform concat operation between {kind} and {kind}"));
     }
-    if let Some(kind) = message.strip_prefix("attempt to compare two ").and_then(|rest| rest.strip_suffix(" values")) {
+    if let Some(kind) = message
+        .strip_prefix("attempt to compare two ")
+        .and_then(|rest| rest.strip_suffix(" values"))
+    {
         return Cow::Owned(format!("attempt to compare {kind} with {kind}"));
     }
     if message.starts_with("bad argument #")
@@ -183,7 +194,10 @@ impl Origin<'_> {
             match name {
                 Some(name) => key_behind(&line, name).map(ToOwned::to_owned),
                 // The value of a call or of another look-up: the last one on the line, as the chain broke there.
-                None => [")", "]"].iter().find_map(|end| last_key_behind(&line, end)).map(ToOwned::to_owned),
+                None => [")", "]"]
+                    .iter()
+                    .find_map(|end| last_key_behind(&line, end))
+                    .map(ToOwned::to_owned),
             }
         })
     }
@@ -213,12 +227,18 @@ fn key_at(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('[')?.trim_start();
     match inner.strip_prefix(['\'', '"']) {
         Some(quoted) => quoted.split(['\'', '"']).next(),
-        None => inner.split(']').next().map(str::trim).filter(|key| key.bytes().all(|byte| byte.is_ascii_digit())),
+        None => inner
+            .split(']')
+            .next()
+            .map(str::trim)
+            .filter(|key| key.bytes().all(|byte| byte.is_ascii_digit())),
     }
 }
 
 fn name_at(text: &str) -> Option<&str> {
-    let end = text.find(|character: char| !(character.is_alphanumeric() || character == '_')).unwrap_or(text.len());
+    let end = text
+        .find(|character: char| !(character.is_alphanumeric() || character == '_'))
+        .unwrap_or(text.len());
     text.get(..end).filter(|name| !name.is_empty())
 }
 
@@ -243,7 +263,10 @@ mod tests {
 
     #[test]
     fn runtime_errors_name_file_and_line() {
-        assert_eq!(message("<string>:2: boom\nstack traceback:\n\t[C]: in ?", "a\nb"), "boom (pre-script:L2)");
+        assert_eq!(
+            message("<string>:2: boom\nstack traceback:\n\t[C]: in ?", "a\nb"),
+            "boom (pre-script:L2)"
+        );
         assert_eq!(message("boom", "a"), "boom");
         assert_eq!(message("<string>:1: a: b", "a"), "a: b (pre-script:L1)");
     }
@@ -256,7 +279,10 @@ mod tests {
         let coded = of("<string>:1: no || 418");
         assert_eq!((coded.status(), coded.message.as_str(), coded.content_type), (418, "no", None));
         let typed = of("<string>:1: {} || 404 || application/json");
-        assert_eq!((typed.status(), typed.content_type.as_deref()), (404, Some("application/json")));
+        assert_eq!(
+            (typed.status(), typed.content_type.as_deref()),
+            (404, Some("application/json"))
+        );
         assert_eq!(of("<string>:1: a || b").status(), 500);
         assert_eq!([0, -5, 99, 1000, 451].map(status), [200, 200, 500, 500, 451]);
     }
@@ -264,23 +290,34 @@ mod tests {
     #[test]
     fn syntax_errors_name_the_token() {
         assert_eq!(syntax("<string>:2: '=' expected near 'a'"), "'a': parse error (pre-script:L2)");
-        assert_eq!(syntax("<string>:3: unexpected symbol near '<eof>'"), "parse error at EOF (pre-script:L0)");
+        assert_eq!(
+            syntax("<string>:3: unexpected symbol near '<eof>'"),
+            "parse error at EOF (pre-script:L0)"
+        );
     }
 
     #[test]
     fn messages_are_those_of_gopher_lua() {
         let one = |text: &str, code: &str| message(&format!("<string>:1: {text}"), code);
-        assert_eq!(one("attempt to call global 'f' (a nil value)", "f()"), "attempt to call a non-function object (pre-script:L1)");
+        assert_eq!(
+            one("attempt to call global 'f' (a nil value)", "f()"),
+            "attempt to call a non-function object (pre-script:L1)"
+        );
         for (name, code, key) in [
             ("global 'reqw' (a nil value)", "reqw:body(req:body())", "body"),
             ("local 'x' (a nil value)", "local xx = x.y", "y"),
             ("field 'a' (a nil value)", "t.a['k'] = 1", "k"),
             ("a nil value", "f(x):get('a'):get('b')", "get"),
         ] {
-            let expected = format!("attempt to index a non-table object(nil) with key '{key}' (pre-script:L1)");
+            let expected = format!(
+                "attempt to index a non-table object(nil) with key '{key}' (pre-script:L1)"
+            );
             assert_eq!(one(&format!("attempt to index {name}"), code), expected);
         }
-        assert_eq!(one("attempt to compare two nil values", ""), "attempt to compare nil with nil (pre-script:L1)");
+        assert_eq!(
+            one("attempt to compare two nil values", ""),
+            "attempt to compare nil with nil (pre-script:L1)"
+        );
         assert_eq!(
             one("bad argument #1 to 'type' (value expected)", ""),
             "bad argument #1 to type (value expected) (pre-script:L1)"

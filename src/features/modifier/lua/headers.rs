@@ -23,7 +23,11 @@ impl HeaderMap {
 
     /// All values of exactly this name.
     pub fn values(&self, name: &[u8]) -> &[Vec<u8>] {
-        self.entries.iter().find(|(known, _)| known == name).map(|(_, values)| values.as_slice()).unwrap_or_default()
+        self.entries
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, values)| values.as_slice())
+            .unwrap_or_default()
     }
 
     /// The first value, empty where there is none.
@@ -48,7 +52,8 @@ impl HeaderMap {
 
     /// Every line.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_slice())))
+        self.iter()
+            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_slice())))
     }
 }
 
@@ -73,7 +78,8 @@ mod tests {
     #[test]
     fn names_are_canonical_and_keep_all_their_values() {
         let fields = [("x-a", "1"), ("B", "2"), ("X-A", "3")];
-        let map = HeaderMap::of(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        let map =
+            HeaderMap::of(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         assert_eq!(map.values(b"X-A"), [b"1", b"3"]);
         assert_eq!(map.first(b"X-A"), b"1");
         assert_eq!(map.first(b"x-a"), b"");

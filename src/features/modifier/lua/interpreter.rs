@@ -115,7 +115,13 @@ impl Interpreter {
     }
 
     /// Runs code in an environment. What it leaves behind is of that environment alone.
-    fn call(&self, function: &Function, session: &Session, has_response: bool, deadline: Tick) -> mlua::Result<()> {
+    fn call(
+        &self,
+        function: &Function,
+        session: &Session,
+        has_response: bool,
+        deadline: Tick,
+    ) -> mlua::Result<()> {
         self.shared.limits.begin(deadline);
         *self.shared.current.borrow_mut() = Some(session.subject.clone());
         self.lua.set_type_metatable::<LuaString>(Some(session.strings.clone()));
@@ -125,7 +131,12 @@ impl Interpreter {
         done.and(self.lua.set_globals(self.globals.clone()))
     }
 
-    fn call_in(&self, function: &Function, session: &Session, has_response: bool) -> mlua::Result<()> {
+    fn call_in(
+        &self,
+        function: &Function,
+        session: &Session,
+        has_response: bool,
+    ) -> mlua::Result<()> {
         self.lua.set_globals(session.environment.clone())?;
         self.begin.call::<()>((&session.environment, &session.offered, has_response))?;
         function.set_environment(session.environment.clone())?;
@@ -159,7 +170,14 @@ impl Session {
     pub fn new(interpreter: &Rc<Interpreter>, subject: Rc<Subject>) -> mlua::Result<Self> {
         let (environment, offered, strings) = interpreter.new_environment.call(())?;
         let sources = OnceCell::new();
-        Ok(Self { interpreter: interpreter.clone(), environment, offered, strings, sources, subject })
+        Ok(Self {
+            interpreter: interpreter.clone(),
+            environment,
+            offered,
+            strings,
+            sources,
+            subject,
+        })
     }
 
     fn sources(&self) -> Result<&Sources, Broken> {
@@ -183,7 +201,9 @@ impl Session {
         let (code, name, text) = match part {
             Part::Sources => (&sources.code, None, sources.text.as_slice()),
             Part::Pre => (&interpreter.pre, Some("pre-script"), interpreter.script.pre.as_bytes()),
-            Part::Post => (&interpreter.post, Some("post-script"), interpreter.script.post.as_bytes()),
+            Part::Post => {
+                (&interpreter.post, Some("post-script"), interpreter.script.post.as_bytes())
+            }
         };
         let done = match code {
             Ok(None) => return Ok(()),
@@ -204,7 +224,10 @@ impl Session {
                 true => error::out_of_time(),
                 false => error::failure(&error, &Origin { map, texts: [text, &sources.text] }),
             };
-            Broken { failure, is_spoiled: has_ended || matches!(error, mlua::Error::MemoryError(_)) }
+            Broken {
+                failure,
+                is_spoiled: has_ended || matches!(error, mlua::Error::MemoryError(_)),
+            }
         })
     }
 }

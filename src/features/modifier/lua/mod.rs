@@ -62,7 +62,8 @@ impl Runner {
     /// # Errors
     /// A failure that names the lack of memory.
     pub fn open(&self, subject: Rc<Subject>) -> Result<Session, Failure> {
-        let session = self.interpreter().and_then(|interpreter| Session::new(&interpreter, subject));
+        let session =
+            self.interpreter().and_then(|interpreter| Session::new(&interpreter, subject));
         session.map_err(|error| {
             self.interpreter.take();
             Failure::new(Cause::Refused(500), format!("lua: {}", error::text_of(&error)))

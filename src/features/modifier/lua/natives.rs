@@ -18,7 +18,12 @@ use super::script::{Script, read_source};
 use super::strings;
 
 /// The argument of the prelude.
-pub fn table(lua: &Lua, shared: &Rc<Shared>, script: &Script, offers: &[Offer]) -> mlua::Result<Table> {
+pub fn table(
+    lua: &Lua,
+    shared: &Rc<Shared>,
+    script: &Script,
+    offers: &[Offer],
+) -> mlua::Result<Table> {
     let natives = lua.create_table()?;
     natives.set("open_libs", script.open_libs)?;
     natives.set("string_handlers", operators::install(lua)?)?;
@@ -44,8 +49,11 @@ fn offered(lua: &Lua, shared: &Rc<Shared>, offers: &[Offer]) -> mlua::Result<Tab
     }
     offered.set("custom_error", lua.create_function(custom_error)?)?;
     // Calls to others need a stage that waits in the middle of a script.
-    let unbuilt = |lua: &Lua, _: MultiValue| -> mlua::Result<()> { Err(raise(lua, "http_response.new is not built yet")) };
-    offered.set("http_response", lua.create_table_from([("new", lua.create_function(unbuilt)?)])?)?;
+    let unbuilt = |lua: &Lua, _: MultiValue| -> mlua::Result<()> {
+        Err(raise(lua, "http_response.new is not built yet"))
+    };
+    offered
+        .set("http_response", lua.create_table_from([("new", lua.create_function(unbuilt)?)])?)?;
     Ok(offered)
 }
 
@@ -79,14 +87,21 @@ fn print(_: &Lua, text: LuaString) -> mlua::Result<()> {
 }
 
 /// Code that a script brings in, never as bytecode: the C library does not check it.
-fn compile(lua: &Lua, (text, name, environment): (Value, String, Table)) -> mlua::Result<MultiValue> {
+fn compile(
+    lua: &Lua,
+    (text, name, environment): (Value, String, Table),
+) -> mlua::Result<MultiValue> {
     let Value::String(text) = &text else {
         let got = text.type_name();
-        return Err(raise(lua, &format!("bad argument #1 to loadstring (string expected, got {got})")));
+        return Err(raise(
+            lua,
+            &format!("bad argument #1 to loadstring (string expected, got {got})"),
+        ));
     };
     let text = text.as_bytes();
     let name = if name.starts_with(['=', '@']) { name } else { format!("={name}") };
-    let chunk = lua.load(&*text).set_name(name).set_mode(ChunkMode::Text).set_environment(environment);
+    let chunk =
+        lua.load(&*text).set_name(name).set_mode(ChunkMode::Text).set_environment(environment);
     match chunk.into_function() {
         Ok(function) => Ok(MultiValue::from_iter([Value::Function(function)])),
         Err(error) => {
@@ -152,13 +167,19 @@ fn add_files(lua: &Lua, natives: &Table, is_live: bool) -> mlua::Result<()> {
     let own = read.clone();
     natives.set(
         "read",
-        lua.create_function(move |lua, path: String| own(&path).map(|text| lua.create_string(&*text)).transpose())?,
+        lua.create_function(move |lua, path: String| {
+            own(&path).map(|text| lua.create_string(&*text)).transpose()
+        })?,
     )?;
     let find = move |lua: &Lua, (name, templates): (String, Value)| {
-        let Value::String(templates) = templates else { return Err(raise(lua, "package.path must be a string")) };
+        let Value::String(templates) = templates else {
+            return Err(raise(lua, "package.path must be a string"));
+        };
         let file = name.replace('.', "/");
         let mut tried = String::new();
-        for template in templates.to_string_lossy().split(';').filter(|template| !template.is_empty()) {
+        for template in
+            templates.to_string_lossy().split(';').filter(|template| !template.is_empty())
+        {
             let path = template.replace('?', &file);
             if let Some(text) = read(&path) {
                 return Ok((Some(lua.create_string(&*text)?), path));

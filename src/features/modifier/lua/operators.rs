@@ -29,16 +29,19 @@ pub fn install(lua: &Lua) -> mlua::Result<Table> {
 fn handlers(lua: &Lua) -> mlua::Result<Table> {
     let handlers = lua.create_table()?;
     for event in ["__index", "__newindex"] {
-        let complain = |lua: &Lua, (value, key, _): (Value, Value, MultiValue)| -> mlua::Result<()> {
-            Err(raise(lua, &not_a_table(type_name(&value), &key_text(lua, &key)?)))
-        };
+        let complain =
+            |lua: &Lua, (value, key, _): (Value, Value, MultiValue)| -> mlua::Result<()> {
+                Err(raise(lua, &not_a_table(type_name(&value), &key_text(lua, &key)?)))
+            };
         handlers.set(event, lua.create_function(complain)?)?;
     }
     for (event, operation) in ARITHMETIC.into_iter().chain([("__concat", "concat")]) {
-        let handle = move |lua: &Lua, operands: (Value, Value)| binary(lua, event, operation, operands);
+        let handle =
+            move |lua: &Lua, operands: (Value, Value)| binary(lua, event, operation, operands);
         handlers.set(event, lua.create_function(handle)?)?;
     }
-    let negate = |lua: &Lua, _: MultiValue| -> mlua::Result<()> { Err(raise(lua, "__unm undefined")) };
+    let negate =
+        |lua: &Lua, _: MultiValue| -> mlua::Result<()> { Err(raise(lua, "__unm undefined")) };
     handlers.set("__unm", lua.create_function(negate)?)?;
     Ok(handlers)
 }
@@ -67,7 +70,9 @@ pub fn not_a_table(kind: &str, key: &str) -> String {
 fn key_text(lua: &Lua, key: &Value) -> mlua::Result<String> {
     Ok(match key {
         Value::String(text) => text.to_string_lossy(),
-        Value::Integer(_) | Value::Number(_) => String::from_utf8_lossy(&text_of_number(lua, key)?).into_owned(),
+        Value::Integer(_) | Value::Number(_) => {
+            String::from_utf8_lossy(&text_of_number(lua, key)?).into_owned()
+        }
         key => type_name(key).to_owned(),
     })
 }

@@ -15,7 +15,10 @@ const STEPS_PER_LOOK: u32 = 10_000;
 /// What a pair of parentheses caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capture {
-    Text { start: usize, end: usize },
+    Text {
+        start: usize,
+        end: usize,
+    },
     /// `()`: a position, counted from 1.
     Position(usize),
 }
@@ -237,7 +240,8 @@ impl<'a> Matcher<'a> {
 
     /// `%1`: what an earlier capture caught, once more.
     fn repeated(&self, text_at: usize, digit: u8) -> Fit {
-        let index = usize::from(digit).checked_sub(usize::from(b'1')).ok_or(PatternError::BadCapture)?;
+        let index =
+            usize::from(digit).checked_sub(usize::from(b'1')).ok_or(PatternError::BadCapture)?;
         let capture = self.captures.get(index).ok_or(PatternError::BadCapture)?;
         let caught = match capture.end {
             End::Unknown => return Err(PatternError::BadCapture),
@@ -249,7 +253,9 @@ impl<'a> Matcher<'a> {
 
     /// `%b()`: from an opening to the closing one that belongs to it.
     fn balanced(&mut self, text_at: usize, at: usize) -> Fit {
-        let Some(&[open, close]) = self.pattern.get(at..at + 2) else { return Err(PatternError::NoBalance) };
+        let Some(&[open, close]) = self.pattern.get(at..at + 2) else {
+            return Err(PatternError::NoBalance);
+        };
         if self.text.get(text_at) != Some(&open) {
             return Ok(None);
         }
@@ -356,7 +362,8 @@ mod tests {
     use super::*;
 
     fn found(text: &str, pattern: &str) -> Option<String> {
-        let matched = Matcher::new(text.as_bytes(), pattern.as_bytes(), &|| false).find(0).unwrap()?;
+        let matched =
+            Matcher::new(text.as_bytes(), pattern.as_bytes(), &|| false).find(0).unwrap()?;
         let caught = matched.captures.iter().map(|capture| match *capture {
             Capture::Text { start, end } => text[start..end].to_owned(),
             Capture::Position(at) => at.to_string(),
@@ -393,7 +400,9 @@ mod tests {
         ] {
             assert_eq!(found(text, pattern).as_deref(), Some(expected), "{pattern}");
         }
-        for (text, pattern) in [("abc", "^b"), ("abc", "%d"), ("abc", "c."), ("(a", "%b()"), ("ab", "(a)%1")] {
+        for (text, pattern) in
+            [("abc", "^b"), ("abc", "%d"), ("abc", "c."), ("(a", "%b()"), ("ab", "(a)%1")]
+        {
             assert_eq!(found(text, pattern), None, "{pattern}");
         }
     }
@@ -428,17 +437,24 @@ mod tests {
 
     #[test]
     fn no_pattern_and_no_text_makes_it_panic() {
-        let pieces = ["%", "[", "]", "^", "(", ")", "-", "*", "a", "b", ".", "$", "%b", "%f", "%1", "[^", "%d", "?"];
+        let pieces = [
+            "%", "[", "]", "^", "(", ")", "-", "*", "a", "b", ".", "$", "%b", "%f", "%1", "[^",
+            "%d", "?",
+        ];
         let mut state = 1u64;
         for _ in 0..20_000 {
             let mut pattern = String::new();
             let mut text = String::new();
             for _ in 0..(state % 9) {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 pattern.push_str(pieces[(state >> 33) as usize % pieces.len()]);
                 text.push_str(["a", "b", "(", ")", "1"][(state >> 50) as usize % 5]);
             }
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let _ = Matcher::new(text.as_bytes(), pattern.as_bytes(), &|| false).find(0);
         }
     }

@@ -15,7 +15,9 @@ pub fn raise(lua: &Lua, message: &str) -> Error {
 
 /// `<string>:3: `, or nothing where no Lua function is running.
 fn position(lua: &Lua) -> String {
-    (1..=LEVELS_MAX).find_map(|level| lua.inspect_stack(level, position_of).flatten()).unwrap_or_default()
+    (1..=LEVELS_MAX)
+        .find_map(|level| lua.inspect_stack(level, position_of).flatten())
+        .unwrap_or_default()
 }
 
 fn position_of(debug: &mlua::debug::Debug<'_>) -> Option<String> {

@@ -51,17 +51,21 @@ struct RequestObject(Rc<Subject>);
 impl Request {
     /// A call as it stands. `param_keys` are the internal names of the endpoint's parameters.
     pub fn of(call: &Call<'_>, param_keys: &[Box<str>]) -> Self {
-        let of_path = param_keys.iter().enumerate().filter_map(|(slot, key)| {
-            Some((key.to_string(), call.exchange.param(slot)?.to_vec()))
-        });
-        let of_steps = call.extra_params.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+        let of_path = param_keys
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, key)| Some((key.to_string(), call.exchange.param(slot)?.to_vec())));
+        let of_steps =
+            call.extra_params.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
         Self {
             method: call.method.as_bytes().to_vec(),
             path: decoded(call.pattern()),
             query: call.client_query().to_vec(),
             url: call.url.text().into_bytes(),
             params: of_path.chain(of_steps).collect(),
-            headers: HeaderMap::of(call.headers.iter().map(|header| (&*header.name, &*header.value))),
+            headers: HeaderMap::of(
+                call.headers.iter().map(|header| (&*header.name, &*header.value)),
+            ),
             body: match &call.body {
                 CallBody::Bytes(bytes) => bytes.clone(),
                 CallBody::Empty | CallBody::Stream(_) => Rc::default(),
@@ -95,9 +99,17 @@ impl Request {
     }
 
     fn apply_url(&self, call: &mut Call<'_>) -> Result<(), Failure> {
-        let is_absolute = self.url.split(|byte| matches!(byte, b'/' | b'?' | b'#')).next().is_some_and(|first| first.contains(&b':'));
+        let is_absolute = self
+            .url
+            .split(|byte| matches!(byte, b'/' | b'?' | b'#'))
+            .next()
+            .is_some_and(|first| first.contains(&b':'));
         let refused = |why: &str| {
-            unsent(format!("{} \"{}\": {why}", title(&call.method), String::from_utf8_lossy(&self.url)))
+            unsent(format!(
+                "{} \"{}\": {why}",
+                title(&call.method),
+                String::from_utf8_lossy(&self.url)
+            ))
         };
         if !is_absolute {
             return Err(refused("unsupported protocol scheme \"\""));
@@ -118,7 +130,10 @@ impl Request {
             } else if !value.iter().all(|&byte| is_value_byte(byte)) {
                 "invalid header field value for"
             } else {
-                headers.push(Header { name: Cow::Owned(name.to_vec()), value: Cow::Owned(value.to_vec()) });
+                headers.push(Header {
+                    name: Cow::Owned(name.to_vec()),
+                    value: Cow::Owned(value.to_vec()),
+                });
                 continue;
             };
             let (method, url) = (title(&call.method), call.url.text());
@@ -158,7 +173,8 @@ fn encoded_query(raw: &[u8]) -> Vec<u8> {
 /// The table `request` with its one function.
 pub fn offer(lua: &Lua, shared: &Rc<Shared>, offered: &Table) -> mlua::Result<()> {
     let shared = shared.clone();
-    let load = lua.create_function(move |lua, _: MultiValue| Ok(RequestObject(shared.subject(lua)?)))?;
+    let load =
+        lua.create_function(move |lua, _: MultiValue| Ok(RequestObject(shared.subject(lua)?)))?;
     offered.set("request", lua.create_table_from([("load", load)])?)
 }
 
@@ -186,16 +202,31 @@ fn one(lua: &Lua, text: &[u8]) -> mlua::Result<MultiValue> {
 
 impl UserData for RequestObject {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        add_text(methods, "method", |request| &request.method, |request, text| {
-            request.method = text;
-            request.changed.method = true;
-        });
+        add_text(
+            methods,
+            "method",
+            |request| &request.method,
+            |request, text| {
+                request.method = text;
+                request.changed.method = true;
+            },
+        );
         add_text(methods, "path", |request| &request.path, |request, text| request.path = text);
-        add_text(methods, "query", |request| &request.query, |request, text| request.query = encoded_query(&text));
-        add_text(methods, "url", |request| &request.url, |request, text| {
-            request.url = text;
-            request.changed.url = true;
-        });
+        add_text(
+            methods,
+            "query",
+            |request| &request.query,
+            |request, text| request.query = encoded_query(&text),
+        );
+        add_text(
+            methods,
+            "url",
+            |request| &request.url,
+            |request, text| {
+                request.url = text;
+                request.changed.url = true;
+            },
+        );
         methods.add_function("body", |lua, values: MultiValue| {
             let arguments = Arguments::new(lua, "body", &values);
             let object = arguments.object::<Self>(1, NOT_A_REQUEST)?;
@@ -208,8 +239,12 @@ impl UserData for RequestObject {
             request.changed.body = true;
             Ok(MultiValue::new())
         });
-        methods.add_function("params", |lua, values: MultiValue| params(&Arguments::new(lua, "params", &values)));
-        methods.add_function("headers", |lua, values: MultiValue| headers(&Arguments::new(lua, "headers", &values)));
+        methods.add_function("params", |lua, values: MultiValue| {
+            params(&Arguments::new(lua, "params", &values))
+        });
+        methods.add_function("headers", |lua, values: MultiValue| {
+            headers(&Arguments::new(lua, "headers", &values))
+        });
         methods.add_function("headerList", |lua, values: MultiValue| {
             header_list(&Arguments::new(lua, "headerList", &values))
         });
@@ -222,7 +257,13 @@ fn params(arguments: &Arguments<'_>) -> mlua::Result<MultiValue> {
     match arguments.count() {
         1 => {
             let text = |value: &[u8]| Json::String(String::from_utf8_lossy(value).into_owned());
-            let members = subject.request.borrow().params.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+            let members = subject
+                .request
+                .borrow()
+                .params
+                .iter()
+                .map(|(key, value)| (key.clone(), text(value)))
+                .collect();
             new_table(arguments.lua, subject, members)
         }
         2 => {
@@ -314,6 +355,8 @@ pub fn list_of(lua: &Lua, subject: &Rc<Subject>, values: &[Vec<u8>]) -> mlua::Re
 /// Headers as a luaTable has them: a list by name.
 pub fn table_of_headers(headers: &HeaderMap) -> crate::json::Map {
     let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-    let list = |values: &[Vec<u8>]| Json::Array(values.iter().map(|value| Json::String(text(value))).collect());
+    let list = |values: &[Vec<u8>]| {
+        Json::Array(values.iter().map(|value| Json::String(text(value))).collect())
+    };
     headers.iter().map(|(name, values)| (text(name), list(values))).collect()
 }

@@ -87,9 +87,15 @@ impl Response {
             answer.status = match response.status {
                 // Go's server keeps its 200 for these.
                 ..=0 => 200,
-                status => u16::try_from(status).ok().filter(|status| (100..1000).contains(status)).ok_or_else(|| {
-                    Failure::new(Cause::Manipulation, format!("invalid WriteHeader code {status}"))
-                })?,
+                status => u16::try_from(status)
+                    .ok()
+                    .filter(|status| (100..1000).contains(status))
+                    .ok_or_else(|| {
+                        Failure::new(
+                            Cause::Manipulation,
+                            format!("invalid WriteHeader code {status}"),
+                        )
+                    })?,
             };
         }
         if response.changed.headers {
@@ -109,7 +115,8 @@ impl Response {
 /// The table `response` with its one function.
 pub fn offer(lua: &Lua, shared: &Rc<Shared>, offered: &Table) -> mlua::Result<()> {
     let shared = shared.clone();
-    let load = lua.create_function(move |lua, _: MultiValue| Ok(ResponseObject(shared.subject(lua)?)))?;
+    let load =
+        lua.create_function(move |lua, _: MultiValue| Ok(ResponseObject(shared.subject(lua)?)))?;
     offered.set("response", lua.create_table_from([("load", load)])?)
 }
 
@@ -182,7 +189,10 @@ fn headers(arguments: &Arguments<'_>, subject: &Rc<Subject>) -> mlua::Result<Mul
         2 => {
             let name = arguments.text(2)?;
             let response = subject.response.borrow();
-            arguments.lua.create_string(response.headers.first(&name))?.into_lua_multi(arguments.lua)
+            arguments
+                .lua
+                .create_string(response.headers.first(&name))?
+                .into_lua_multi(arguments.lua)
         }
         3 => {
             let name = canonical(&arguments.text(2)?);

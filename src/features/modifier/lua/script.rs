@@ -15,7 +15,8 @@ use crate::config::problem::{Place, Problem};
 use crate::plan::feature::Fallback;
 
 /// The members of a block.
-pub const MEMBERS: &[&str] = &["allow_open_libs", "live", "md5", "post", "pre", "skip_next", "sources"];
+pub const MEMBERS: &[&str] =
+    &["allow_open_libs", "live", "md5", "post", "pre", "skip_next", "sources"];
 /// What gopher-lua calls every piece of code that it is given as a text.
 pub const CHUNK_NAME: &str = "=<string>";
 
@@ -54,7 +55,10 @@ impl Script {
     /// [`Fallback::Skip`] where the original serves without it.
     pub fn read(block: &Block) -> Result<(Self, Option<Problem>), Fallback> {
         let Some(members) = block.value.as_object() else {
-            return Err(Fallback::Skip(Problem::lenient(block.place.clone(), "a script is an object")));
+            return Err(Fallback::Skip(Problem::lenient(
+                block.place.clone(),
+                "a script is an object",
+            )));
         };
         let mut problems = Vec::new();
         let mut read = Reader { block, members, problems: &mut problems };
@@ -93,7 +97,8 @@ impl Script {
             let text = match &source.text {
                 Some(text) => text,
                 None if self.is_live => {
-                    live = read_source(&source.path).map_err(|_| MissingSource(source.path.clone()))?;
+                    live = read_source(&source.path)
+                        .map_err(|_| MissingSource(source.path.clone()))?;
                     &live
                 }
                 None => return Err(MissingSource(source.path.clone())),
@@ -124,7 +129,10 @@ impl Script {
             let text = text.and_then(|source| source.text.as_deref()).unwrap_or_default();
             let sum = hex(&Md5::digest(text));
             if wanted.as_str() != Some(&sum) {
-                let problem = Problem::lenient(place, format!("the MD5 sum of {path} is {sum}, not {wanted}"));
+                let problem = Problem::lenient(
+                    place,
+                    format!("the MD5 sum of {path} is {sum}, not {wanted}"),
+                );
                 return Err(Fallback::Skip(problem.hint("--lenient serves without the script")));
             }
         }
@@ -146,11 +154,18 @@ impl Script {
         });
         let found = faults.next().or_else(|| {
             let joined = self.joined_sources().map(|(text, _)| text).unwrap_or_default();
-            let parts = [("/sources", "sources", joined.as_slice()), ("/pre", "pre", self.pre.as_bytes()), ("/post", "post", self.post.as_bytes())];
-            parts.iter().find_map(|(pointer, name, text)| Some(((*pointer).to_owned(), fault(name, text)?)))
+            let parts = [
+                ("/sources", "sources", joined.as_slice()),
+                ("/pre", "pre", self.pre.as_bytes()),
+                ("/post", "post", self.post.as_bytes()),
+            ];
+            parts
+                .iter()
+                .find_map(|(pointer, name, text)| Some(((*pointer).to_owned(), fault(name, text)?)))
         });
         found.map(|(pointer, message)| {
-            Problem::lenient(block.place_at(&pointer), message).hint("--lenient starts, and fails the requests that run it")
+            Problem::lenient(block.place_at(&pointer), message)
+                .hint("--lenient starts, and fails the requests that run it")
         })
     }
 }
@@ -173,7 +188,8 @@ impl<'a> Reader<'a> {
 
     /// The paths with their places in the list.
     fn paths(&mut self) -> Vec<(usize, String)> {
-        let list = self.member("sources", "a list of texts", Value::as_array).cloned().unwrap_or_default();
+        let list =
+            self.member("sources", "a list of texts", Value::as_array).cloned().unwrap_or_default();
         let mut paths = Vec::new();
         for (index, path) in list.iter().enumerate() {
             match path.as_str() {
@@ -184,7 +200,12 @@ impl<'a> Reader<'a> {
         paths
     }
 
-    fn member<T>(&mut self, name: &str, wanted: &str, read: fn(&'a Value) -> Option<T>) -> Option<T> {
+    fn member<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        read: fn(&'a Value) -> Option<T>,
+    ) -> Option<T> {
         let value = self.members.get(name).filter(|value| !value.is_null())?;
         let found = read(value);
         if found.is_none() {
@@ -194,7 +215,10 @@ impl<'a> Reader<'a> {
     }
 
     fn complain(&mut self, name: &str, wanted: &str) {
-        let problem = Problem::lenient(self.block.place_at(&format!("/{name}")), format!("{name} must be {wanted}"));
+        let problem = Problem::lenient(
+            self.block.place_at(&format!("/{name}")),
+            format!("{name} must be {wanted}"),
+        );
         self.problems.push(problem.hint("--lenient starts without it"));
     }
 }
@@ -212,7 +236,9 @@ pub fn read_source(path: &str) -> std::io::Result<Vec<u8>> {
 }
 
 fn base_name(path: &str) -> String {
-    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+    Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn hex(bytes: &[u8]) -> String {

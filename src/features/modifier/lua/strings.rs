@@ -17,7 +17,8 @@ const SPECIALS: &[u8] = b"^$*+?.([%-";
 /// `find`, `match` and `gsub`, and `find_in`, on which `gmatch` is built.
 pub fn patterns(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    let functions: [(&'static str, Part); 4] = [("find", find), ("match", captures), ("gsub", gsub), ("find_in", find_in)];
+    let functions: [(&'static str, Part); 4] =
+        [("find", find), ("match", captures), ("gsub", gsub), ("find_in", find_in)];
     for (name, part) in functions {
         let shared = shared.clone();
         let function = lua.create_function(move |lua, values: MultiValue| {
@@ -44,7 +45,9 @@ impl Search {
         let length = text.len();
         let from = match usize::try_from(init) {
             Ok(place) => place.saturating_sub(1).min(length),
-            Err(_) => length.saturating_sub(usize::try_from(init.unsigned_abs()).unwrap_or(usize::MAX)),
+            Err(_) => {
+                length.saturating_sub(usize::try_from(init.unsigned_abs()).unwrap_or(usize::MAX))
+            }
         };
         Ok(Self { text, pattern, from })
     }
@@ -93,7 +96,9 @@ fn captures(arguments: &Arguments<'_>, shared: &Shared) -> mlua::Result<MultiVal
 /// Everything that was captured; the whole match where the pattern has no captures.
 fn caught(lua: &Lua, text: &[u8], found: &Match) -> mlua::Result<MultiValue> {
     if found.captures.is_empty() {
-        return Ok(MultiValue::from_iter([Value::String(lua.create_string(&text[found.range.clone()])?)]));
+        return Ok(MultiValue::from_iter([Value::String(
+            lua.create_string(&text[found.range.clone()])?,
+        )]));
     }
     found.captures.iter().map(|capture| capture_value(lua, text, *capture)).collect()
 }
@@ -127,7 +132,10 @@ fn gsub(arguments: &Arguments<'_>, shared: &Shared) -> mlua::Result<MultiValue> 
     let (mut copied, mut from, mut count) = (0, 0, 0);
     while count < count_max {
         let mut matcher = Matcher::new(&text, &pattern, &must_stop);
-        let Some(found) = matcher.find(from).map_err(|error| pattern_error(arguments, error))? else { break };
+        let Some(found) = matcher.find(from).map_err(|error| pattern_error(arguments, error))?
+        else {
+            break;
+        };
         count += 1;
         out.extend_from_slice(&text[copied..found.range.start]);
         replacement.write(arguments, &text, &found, &mut out)?;
@@ -142,7 +150,10 @@ fn gsub(arguments: &Arguments<'_>, shared: &Shared) -> mlua::Result<MultiValue> 
         }
     }
     out.extend_from_slice(&text[copied..]);
-    Ok(MultiValue::from_iter([Value::String(arguments.lua.create_string(&out)?), Value::Integer(count)]))
+    Ok(MultiValue::from_iter([
+        Value::String(arguments.lua.create_string(&out)?),
+        Value::Integer(count),
+    ]))
 }
 
 /// What `gsub` puts in place of a match.
@@ -157,12 +168,24 @@ impl<'a> Replacement<'a> {
         Ok(match arguments.value(3) {
             Value::Table(table) => Self::Table(table),
             Value::Function(function) => Self::Function(function),
-            Value::String(_) | Value::Integer(_) | Value::Number(_) => Self::Text(arguments.text(3)?),
-            _ => return Err(arguments.error("bad argument #3 to gsub (string/function/table expected)")),
+            Value::String(_) | Value::Integer(_) | Value::Number(_) => {
+                Self::Text(arguments.text(3)?)
+            }
+            _ => {
+                return Err(
+                    arguments.error("bad argument #3 to gsub (string/function/table expected)")
+                );
+            }
         })
     }
 
-    fn write(&self, arguments: &Arguments<'_>, text: &[u8], found: &Match, out: &mut Vec<u8>) -> mlua::Result<()> {
+    fn write(
+        &self,
+        arguments: &Arguments<'_>,
+        text: &[u8],
+        found: &Match,
+        out: &mut Vec<u8>,
+    ) -> mlua::Result<()> {
         let lua = arguments.lua;
         let value = match self {
             Self::Text(replacement) => return expand(arguments, replacement, text, found, out),
@@ -175,8 +198,13 @@ impl<'a> Replacement<'a> {
         match &value {
             Value::Nil | Value::Boolean(false) => out.extend_from_slice(&text[found.range.clone()]),
             Value::String(text) => out.extend_from_slice(&text.as_bytes()),
-            Value::Integer(_) | Value::Number(_) => out.extend_from_slice(&text_of_number(lua, &value)?),
-            value => return Err(arguments.error(&format!("invalid replacement value (a {})", value.type_name()))),
+            Value::Integer(_) | Value::Number(_) => {
+                out.extend_from_slice(&text_of_number(lua, &value)?);
+            }
+            value => {
+                return Err(arguments
+                    .error(&format!("invalid replacement value (a {})", value.type_name())));
+            }
         }
         Ok(())
     }
@@ -199,9 +227,15 @@ fn expand(
         let Some(&escaped) = bytes.next() else { break };
         match (escaped, found.captures.get(usize::from(escaped.wrapping_sub(b'1')))) {
             (b'0', _) => out.extend_from_slice(&text[found.range.clone()]),
-            (b'1'..=b'9', Some(&Capture::Text { start, end })) => out.extend_from_slice(&text[start..end]),
-            (b'1'..=b'9', Some(Capture::Position(place))) => out.extend_from_slice(place.to_string().as_bytes()),
-            (b'1', None) if found.captures.is_empty() => out.extend_from_slice(&text[found.range.clone()]),
+            (b'1'..=b'9', Some(&Capture::Text { start, end })) => {
+                out.extend_from_slice(&text[start..end]);
+            }
+            (b'1'..=b'9', Some(Capture::Position(place))) => {
+                out.extend_from_slice(place.to_string().as_bytes());
+            }
+            (b'1', None) if found.captures.is_empty() => {
+                out.extend_from_slice(&text[found.range.clone()]);
+            }
             (b'1'..=b'9', None) => return Err(arguments.error("invalid capture index")),
             (other, _) => out.push(other),
         }

@@ -47,14 +47,22 @@ impl ListObject {
         texts: impl Iterator<Item = &'t [u8]>,
     ) -> mlua::Result<Self> {
         let items = texts.map(text_node).collect();
-        let slice = subject.arena.borrow_mut().new_list(items).map_err(|excess| excess_error(lua, excess))?;
+        let slice = subject
+            .arena
+            .borrow_mut()
+            .new_list(items)
+            .map_err(|excess| excess_error(lua, excess))?;
         Ok(Self::over(subject, slice))
     }
 
     /// Its items as the values of a header.
     pub fn header_values(&self) -> Vec<Vec<u8>> {
         let arena = self.subject.arena.borrow();
-        arena.items(self.slice.get()).iter().map(|item| item.as_header_value().into_bytes()).collect()
+        arena
+            .items(self.slice.get())
+            .iter()
+            .map(|item| item.as_header_value().into_bytes())
+            .collect()
     }
 }
 
@@ -63,12 +71,14 @@ pub fn offer(lua: &Lua, shared: &Rc<Shared>, offered: &Table) -> mlua::Result<()
     let own = shared.clone();
     let new_table = lua.create_function(move |lua, ()| {
         let subject = own.subject(lua)?;
-        let id = subject.arena.borrow_mut().new_table().map_err(|excess| excess_error(lua, excess))?;
+        let id =
+            subject.arena.borrow_mut().new_table().map_err(|excess| excess_error(lua, excess))?;
         Ok(TableObject { subject, id })
     })?;
     let own = shared.clone();
-    let new_list =
-        lua.create_function(move |lua, ()| ListObject::of_texts(lua, &own.subject(lua)?, std::iter::empty()))?;
+    let new_list = lua.create_function(move |lua, ()| {
+        ListObject::of_texts(lua, &own.subject(lua)?, std::iter::empty())
+    })?;
     let new_nil = lua.create_function(|_, ()| Ok(NilObject))?;
     for (name, new) in [("luaTable", new_table), ("luaList", new_list), ("luaNil", new_nil)] {
         offered.set(name, lua.create_table_from([("new", new)])?)?;
@@ -137,7 +147,8 @@ impl UserData for ListObject {
             let list = list_of(&arguments, 2)?;
             let index = arguments.whole(2)?;
             let mut arena = list.subject.arena.borrow_mut();
-            let found = arena.item(list.slice.get(), index).map_err(|excess| excess_error(lua, excess))?;
+            let found =
+                arena.item(list.slice.get(), index).map_err(|excess| excess_error(lua, excess))?;
             to_lua(lua, &list.subject, found.filter(|found| !matches!(found, Found::Fixed(_))))
         });
         methods.add_function("set", |lua, values: MultiValue| {
@@ -149,10 +160,14 @@ impl UserData for ListObject {
             // Even a value that cannot be data makes the list longer.
             let node = match node {
                 Some(node) => node,
-                None if usize::try_from(index).is_ok_and(|index| index >= list.slice.get().len) => Node::Null,
+                None if usize::try_from(index).is_ok_and(|index| index >= list.slice.get().len) => {
+                    Node::Null
+                }
                 None => return Ok(()),
             };
-            let slice = arena.set_item(list.slice.get(), index, node).map_err(|excess| excess_error(lua, excess))?;
+            let slice = arena
+                .set_item(list.slice.get(), index, node)
+                .map_err(|excess| excess_error(lua, excess))?;
             list.slice.set(slice);
             Ok(())
         });
@@ -170,7 +185,10 @@ impl UserData for ListObject {
     }
 }
 
-fn table_of(arguments: &Arguments<'_>, count: usize) -> mlua::Result<mlua::UserDataRef<TableObject>> {
+fn table_of(
+    arguments: &Arguments<'_>,
+    count: usize,
+) -> mlua::Result<mlua::UserDataRef<TableObject>> {
     if arguments.count() != count {
         return Err(arguments.miscounted());
     }
@@ -206,15 +224,24 @@ fn to_lua(lua: &Lua, subject: &Rc<Subject>, found: Option<Found<'_>>) -> mlua::R
         Found::Bool(value) => Value::Boolean(value),
         Found::Number(number) => Value::Number(number),
         Found::Text(text) => Value::String(lua.create_string(text)?),
-        Found::Table(id) => Value::UserData(lua.create_userdata(TableObject { subject: subject.clone(), id })?),
-        Found::List(slice) => Value::UserData(lua.create_userdata(ListObject::over(subject, slice))?),
+        Found::Table(id) => {
+            Value::UserData(lua.create_userdata(TableObject { subject: subject.clone(), id })?)
+        }
+        Found::List(slice) => {
+            Value::UserData(lua.create_userdata(ListObject::over(subject, slice))?)
+        }
     };
     Ok(MultiValue::from_iter([value]))
 }
 
 /// A luaTable of these members.
-pub fn new_table(lua: &Lua, subject: &Rc<Subject>, members: crate::json::Map) -> mlua::Result<MultiValue> {
-    let id = subject.arena.borrow_mut().table_of(members).map_err(|excess| excess_error(lua, excess))?;
+pub fn new_table(
+    lua: &Lua,
+    subject: &Rc<Subject>,
+    members: crate::json::Map,
+) -> mlua::Result<MultiValue> {
+    let id =
+        subject.arena.borrow_mut().table_of(members).map_err(|excess| excess_error(lua, excess))?;
     to_lua(lua, subject, Some(Found::Table(id)))
 }
 
@@ -294,7 +321,12 @@ fn native_table(
 }
 
 /// A member of a Lua table: whole numbers become integers, tables with whole keys lists.
-fn native_node(lua: &Lua, arena: &mut Arena, value: &Value, depth: usize) -> mlua::Result<Option<Node>> {
+fn native_node(
+    lua: &Lua,
+    arena: &mut Arena,
+    value: &Value,
+    depth: usize,
+) -> mlua::Result<Option<Node>> {
     Ok(match value {
         Value::Integer(integer) => Some(Node::Number(Number::Int(*integer))),
         Value::Table(table) => {
@@ -315,7 +347,9 @@ fn native_node(lua: &Lua, arena: &mut Arena, value: &Value, depth: usize) -> mlu
 fn key_text(lua: &Lua, key: &Value) -> mlua::Result<String> {
     Ok(match key {
         Value::String(text) => text.to_string_lossy(),
-        Value::Integer(_) | Value::Number(_) => String::from_utf8(text_of_number(lua, key)?).unwrap_or_default(),
+        Value::Integer(_) | Value::Number(_) => {
+            String::from_utf8(text_of_number(lua, key)?).unwrap_or_default()
+        }
         Value::Boolean(value) => value.to_string(),
         // No metamethod is asked: a script must not run while its data is being written.
         key => format!("{}: {:p}", key.type_name(), key.to_pointer()),

@@ -46,7 +46,7 @@ mod tests {
                 if left == 0 { Poll::Ready(polls) } else { Poll::Pending }
             }))
         };
-        let mut race = Race::new(vec![slow(3), slow(1), slow(2)]);
+        let mut race = Race::new(vec![slow(4), slow(1), slow(2)]);
         let mut seen = Vec::new();
         let mut context = Context::from_waker(Waker::noop());
         while !race.running.is_empty() {
@@ -55,6 +55,6 @@ mod tests {
                 seen.push(end);
             }
         }
-        assert_eq!(seen, [(1, 1), (2, 2), (0, 3)]);
+        assert_eq!(seen, [(1, 1), (2, 2), (0, 4)]);
     }
 }

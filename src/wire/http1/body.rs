@@ -222,7 +222,7 @@ mod tests {
         let (out, reader) = buffered(Framing::Chunked, b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\nNEXT");
         assert_eq!(out, b"abcde");
         assert!(reader.is_done());
-        assert_eq!(reader.rest_at(), 21);
+        assert_eq!(reader.rest_at(), 20);
     }
 
     #[test]

@@ -15,10 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("net", &["shared"]),
     ("wire", &["net", "message", "json"]),
     ("upstream", &["wire", "net", "message", "shared"]),
-    ("stage", &["upstream", "wire", "message", "json", "shared"]),
+    ("stage", &["upstream", "wire", "net", "message", "json", "shared"]),
     ("control", &["shared", "config"]),
     ("plan", &["stage", "control", "upstream", "config", "message", "json", "shared"]),
-    ("engine", &["plan", "stage", "upstream", "wire", "message", "json"]),
+    ("engine", &["plan", "stage", "upstream", "wire", "net", "message", "json", "shared"]),
     ("features", &["plan", "stage", "control", "config", "wire", "message", "json", "shared"]),
     (
         "server",

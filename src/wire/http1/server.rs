@@ -145,6 +145,10 @@ pub async fn serve<H: Handle>(
     let mut head = RequestHead::with_bytes(Vec::with_capacity(FIRST_BUFFER_BYTES));
     loop {
         connection.waits_for_request.set(true);
+        // The order to drain may have come while an answer was on its way that promised to keep the connection.
+        if connections.is_draining() && head.bytes.is_empty() && stream.is_quiet_and_open() {
+            return;
+        }
         match next_request(connection, &mut head, settings).await {
             Next::Request => {}
             Next::End => return,

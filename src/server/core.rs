@@ -105,7 +105,7 @@ impl Core {
         loop {
             // At least one turn: the runtime closes the listening socket in it.
             task::sleep_ms(DRAIN_LOOK_MS).await;
-            if connections.count() == 0 {
+            if connections.count() == 0 || connections.is_cut() {
                 break;
             }
         }

@@ -44,6 +44,7 @@ pub struct Connections {
     free: RefCell<Vec<usize>>,
     count: Cell<usize>,
     draining: Cell<bool>,
+    cut: Cell<bool>,
 }
 
 pub struct ClientConnection {
@@ -85,6 +86,11 @@ impl Connections {
         self.count.get()
     }
 
+    /// True once nothing is to be waited for any more.
+    pub fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
     pub fn is_draining(&self) -> bool {
         self.draining.get()
     }
@@ -119,6 +125,7 @@ impl Connections {
 
     /// Ends every connection now.
     pub fn cut(&self) {
+        self.cut.set(true);
         for connection in self.open.borrow().iter().flatten() {
             connection.stream.watch().expire();
         }

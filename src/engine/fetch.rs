@@ -234,7 +234,8 @@ impl Gateway {
     ) -> Result<Fetched, Failure> {
         let Destination { pool, authority, authorization } = destination;
         let mut url = call.url.clone();
-        // A stage may have sent the call elsewhere.
+        // A stage may have sent the call elsewhere; the credentials of the configured host stay here then.
+        let authorization = authorization.filter(|_| url.authority == authority);
         let mut pool = if url.authority == authority {
             pool?
         } else {

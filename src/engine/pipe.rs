@@ -176,7 +176,12 @@ async fn whole_text(answer: &mut Answer) -> Option<String> {
             {}
             true
         }
-        Body::Empty | Body::Static(_) | Body::Bytes(_) => return None,
+        // A stage has read it, or made it.
+        Body::Bytes(kept) => {
+            bytes = kept;
+            true
+        }
+        Body::Empty | Body::Static(_) => return None,
     };
     ended.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -52,12 +52,15 @@ fn of_answer(
         Render::Negotiate => Render::negotiate(exchange.head.header("accept")),
         render => render,
     };
-    if let Some(content_type) = render.content_type() {
+    // What a stage put on the answer; an object without members takes none (specification, section 2.13).
+    let own = if answer.data.is_empty() { HeaderBlock::default() } else { answer.headers };
+    headers.push_lines(own.as_bytes());
+    if let Some(content_type) = render.content_type().filter(|_| !own.has("content-type")) {
         headers.push(b"Content-Type", content_type.as_bytes());
     }
     let mut bytes = Vec::with_capacity(answer.data.json_len_hint());
     encode(render, &answer.data, &mut bytes);
-    Reply { headers, body: Body::Bytes(bytes), ..Reply::empty(200) }
+    Reply { headers, body: Body::Bytes(bytes), has_date: own.has("date"), ..Reply::empty(200) }
 }
 
 fn passed_through(answer: Answer, mut headers: HeaderBlock) -> Reply {

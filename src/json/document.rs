@@ -314,9 +314,10 @@ impl<'b> Bodies<'b> {
 // === impl Key ===
 
 impl Key {
-    pub fn of_quoted(quoted: &[u8], span: Span) -> Self {
+    /// `may_escape` false says that there is no backslash, so that none need be looked for.
+    pub fn of_quoted(quoted: &[u8], span: Span, may_escape: bool) -> Self {
         let raw = without_quotes(quoted);
-        let has_escapes = raw.contains(&b'\\');
+        let has_escapes = may_escape && raw.contains(&b'\\');
         let hash = if has_escapes { hash(unescape(raw).as_bytes()) } else { hash(raw) };
         Self { span, hash, has_escapes }
     }

@@ -17,6 +17,7 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
         Value::Struct(members) => {
             write_members(members.iter().map(|(key, value)| (*key, value)), out);
         }
+        Value::Typed(_) => write_value(value.shown(), out),
     }
 }
 

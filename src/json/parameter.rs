@@ -63,6 +63,7 @@ fn print(value: &Value, out: &mut String) {
         Value::Struct(members) => {
             print_list("{", members.iter().map(|(_, value)| (None, value)), '}', out);
         }
+        Value::Typed(held) => print(held, out),
     }
 }
 

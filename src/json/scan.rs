@@ -1,12 +1,16 @@
 //! Checks that a body begins with one well-formed JSON value, and notes where the members of an object stand.
 //!
-//! Two walks with one meaning: [`exact`] goes byte by byte, knows every rule and every error text; `avx2` looks at 64
-//! bytes at a time and only ever says "fine" or "in doubt". In doubt, `exact` decides. So the fast walk can stay
-//! simple, and a processor without it loses nothing but speed.
+//! Two walks with one meaning: [`exact`] goes byte by byte, knows every rule and every error text; `walk` goes from
+//! token to token, which `tokens` finds 64 bytes at a time, and only ever says "fine" or "in doubt". In doubt, `exact`
+//! decides. So the fast walk can stay simple, and a processor without it loses nothing but speed.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod exact;
+#[cfg(target_arch = "x86_64")]
+mod tokens;
+#[cfg(target_arch = "x86_64")]
+mod walk;
 
 use crate::json::document::{Bodies, Content, Key, Member, Span};
 use crate::json::error::SyntaxError;
@@ -78,7 +82,7 @@ pub(super) fn scan(
 
 fn scan_into(body: &[u8], start: usize, recorder: &mut Recorder<'_>) -> Result<Scanned, ScanError> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(scanned) = avx2::scan(body, start, recorder) {
+    if let Some(scanned) = walk::scan(body, start, recorder) {
         return Ok(scanned);
     }
     recorder.restart();
@@ -110,16 +114,17 @@ impl Recorder<'_> {
         self.has_repeats = false;
     }
 
-    /// Notes a member. `key` includes its quotes; ranges lie within `body`, whose length fits 32 bits.
+    /// Notes a member. `key` includes its quotes, and no backslash unless `may_escape`; ranges lie within `body`, whose
+    /// length fits 32 bits.
     #[allow(clippy::cast_possible_truncation)]
-    fn push(&mut self, body: &[u8], key: (usize, usize), value: (usize, usize)) {
+    fn push(&mut self, body: &[u8], key: (usize, usize), value: (usize, usize), may_escape: bool) {
         let span = |(start, end): (usize, usize)| Span {
             body: self.body,
             start: start as u32,
             end: end as u32,
         };
         let quoted = body.get(key.0..key.1).unwrap_or_default();
-        let key = Key::of_quoted(quoted, span(key));
+        let key = Key::of_quoted(quoted, span(key), may_escape);
         let content = Content::Raw(span(value));
         let bit = 1 << (key.hash & 63);
         if self.seen & bit != 0 && self.members.len() < FILTERED_MEMBERS_MAX {

@@ -126,7 +126,7 @@ impl<'v> Writer<'_, 'v> {
 
     fn member(&mut self, key: &str, value: &'v Value, is_moment: bool, level: Level, inline: bool) {
         self.key(key, level, inline);
-        match value {
+        match value.untyped() {
             // A moment is no text to the original, so it is not quoted.
             Value::String(text) if is_moment => {
                 self.text.push(' ');
@@ -159,7 +159,7 @@ impl<'v> Writer<'_, 'v> {
         self.start_line(level, inline);
         self.text.push_str("- ");
         let level = Level { mappings: level.mappings, lists: level.lists + STEP };
-        let entries = match value {
+        let entries = match value.untyped() {
             Value::Array(list) if !list.is_empty() => Some(Entries::List(list.iter())),
             _ => members(value),
         };
@@ -185,7 +185,7 @@ impl<'v> Writer<'_, 'v> {
     }
 
     fn scalar(&mut self, value: &Value, level: Level, holder: Holder) {
-        match value {
+        match value.untyped() {
             Value::Null => self.text.push_str("null"),
             Value::Bool(truth) => self.text.push_str(if *truth { "true" } else { "false" }),
             Value::Number(Number::Text(text)) => self.string(text, level, holder),
@@ -195,7 +195,7 @@ impl<'v> Writer<'_, 'v> {
             }
             Value::String(text) => self.string(text, level, holder),
             Value::Array(_) => self.text.push_str("[]"),
-            Value::Object(_) | Value::Struct(_) => self.text.push_str("{}"),
+            Value::Object(_) | Value::Struct(_) | Value::Typed(_) => self.text.push_str("{}"),
         }
     }
 
@@ -249,7 +249,7 @@ impl<'v> Writer<'_, 'v> {
 
 /// The entries of a mapping that has any.
 fn members(value: &Value) -> Option<Entries<'_>> {
-    match value {
+    match value.untyped() {
         Value::Object(map) if !map.is_empty() => Some(Entries::Map(map.iter())),
         Value::Struct(members) => match members.first() {
             Some((ERROR_STATUS, _)) => Some(Entries::Details(Some(members))),

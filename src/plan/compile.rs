@@ -179,10 +179,6 @@ impl Compiler<'_> {
                 regular.push(self.backend(endpoint, backend, backend_draft, render, &names));
             }
         }
-        if regular.is_empty() && !shadows.is_empty() {
-            // The original cannot build such a pipe: it answers 500 and calls nobody (specification, section 2.20).
-            draft.sealed = draft.sealed.or(Some(500));
-        }
         for (place, backend) in regular.iter_mut().chain(&mut shadows).enumerate() {
             backend.id = BackendId { endpoint: id, place: u32_of(place) };
         }

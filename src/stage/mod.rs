@@ -20,6 +20,7 @@ pub use notes::Notes;
 
 /// The clock that deadlines are read against.
 pub use crate::net::clock;
+pub use crate::upstream::Url;
 
 use crate::wire::Reply;
 

@@ -26,6 +26,8 @@ pub enum Unpacking {
 
 /// A member of a gzip file has no shorter header.
 const HEADER_BYTES_MIN: usize = 10;
+/// The first byte of every member.
+const MEMBER_START: u8 = 0x1f;
 
 impl std::fmt::Display for GzipError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -132,30 +134,33 @@ impl Unpacked {
     /// [`ReadError::Truncated`] also for bytes that are no gzip: what was sent so far cannot be taken back.
     pub async fn read_into(&mut self, out: &mut Vec<u8>) -> Result<bool, ReadError> {
         let before = out.len();
-        while !self.inflate.is_done() {
-            if self.at == self.packed.len() {
+        loop {
+            if self.at >= self.packed.len() {
                 self.packed.clear();
                 self.at = 0;
                 if !self.response.read_into(&mut self.packed).await? {
-                    return Err(ReadError::Truncated);
+                    return if self.inflate.is_done() {
+                        Ok(false)
+                    } else {
+                        Err(ReadError::Truncated)
+                    };
                 }
             }
+            let rest = self.packed.get(self.at..).unwrap_or_default();
+            if self.inflate.is_done() {
+                if rest.first() != Some(&MEMBER_START) {
+                    // What follows the last member is read so that the connection ends cleanly, and dropped.
+                    self.at = self.packed.len();
+                    continue;
+                }
+                self.inflate = Inflate::default();
+            }
             out.reserve(BUFFER_BYTES);
-            self.at += self
-                .inflate
-                .step(&self.packed[self.at..], out)
-                .map_err(|_| ReadError::Truncated)?;
+            self.at += self.inflate.step(rest, out).map_err(|_| ReadError::Truncated)?;
             if out.len() > before {
                 return Ok(true);
             }
         }
-        // What follows the packed data is read so that the connection ends cleanly, and dropped.
-        self.packed.clear();
-        self.at = 0;
-        while self.response.read_into(&mut self.packed).await? {
-            self.packed.clear();
-        }
-        Ok(false)
     }
 }
 

@@ -188,3 +188,22 @@ fn an_edit_without_settings_is_known_to_do_nothing() {
         .is_noop()
     );
 }
+
+#[test]
+fn no_filter_enters_an_xml_collection() {
+    use crate::json::decode::Decoder;
+    let edited = |spec: EditSpec| {
+        let body = b"<r><k>v</k></r>".to_vec();
+        let mut document = Decoder::XmlCollection.decode(body, false).unwrap();
+        Edit::compile(&spec).apply(&mut document).unwrap();
+        let mut out = Vec::new();
+        document.write_json(&mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let whole = r#"{"collection":{"r":{"k":"v"}}}"#;
+    let below = || vec!["collection.r".to_owned()];
+    assert_eq!(edited(EditSpec::default()), whole);
+    assert_eq!(edited(EditSpec { target: "collection".into(), ..EditSpec::default() }), "{}");
+    assert_eq!(edited(EditSpec { allow: below(), ..EditSpec::default() }), "{}");
+    assert_eq!(edited(EditSpec { deny: below(), ..EditSpec::default() }), whole);
+}

@@ -63,13 +63,10 @@ impl Feed {
         let mut map = Map::from(
             [
                 ("author", self.author.map_or(Value::Null, Person::into_value)),
-                (
-                    "categories",
-                    if self.categories.is_empty() { Value::Null } else { texts(self.categories) },
-                ),
+                ("categories", Value::Typed(Box::new(texts(self.categories)))),
                 ("copyright", Value::String(self.copyright)),
                 // The original's parsers never fill it.
-                ("custom", Value::Null),
+                ("custom", Value::Typed(Box::new(Value::Object(Map::new())))),
                 ("description", Value::String(self.description)),
                 ("items", Value::Array(self.items.into_iter().map(Item::into_value).collect())),
                 ("language", Value::String(self.language)),

@@ -69,7 +69,18 @@ fn a_feed_has_all_its_keys_but_an_image_only_where_there_is_one() {
     );
     let with_image = feed("<rss><channel><image><title>x</title></image></channel></rss>");
     assert_eq!(with_image["img_url"], text(""));
-    assert_eq!(feed("<rss/>")["categories"], Value::Null);
+}
+
+#[test]
+fn lists_and_maps_that_are_missing_are_null_in_json_and_empty_in_yaml() {
+    let empty = feed("<rss/>");
+    for (name, in_yaml) in [("categories", "categories: []\n"), ("custom", "custom: {}\n")] {
+        assert_eq!(empty[name].shown(), &Value::Null);
+        let mut yaml = Vec::new();
+        let map = Map::from([(name.to_owned(), empty[name].clone())]);
+        crate::json::render::Render::Yaml.render_map(Some(&map), &mut yaml);
+        assert_eq!(String::from_utf8(yaml).unwrap(), in_yaml);
+    }
 }
 
 #[test]

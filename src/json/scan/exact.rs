@@ -117,7 +117,7 @@ impl Walk<'_> {
             };
             // Only the end of a value leads here, and at this depth it is one of the outermost object's.
             if self.open.len() == 1 && matches!(expect, Expect::AfterMember) {
-                recorder.push(self.body, key, (value, self.at));
+                recorder.push(self.body, key, (value, self.at), true);
             }
         }
         Ok(kind)

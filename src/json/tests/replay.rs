@@ -129,7 +129,7 @@ fn call<'c>(case: &'c Value, exchange: &Value) -> Option<Call<'c>> {
 /// The case files are read by our own reader: one of them is nested deeper than `serde_json` goes.
 fn plain(value: json::Value) -> Value {
     match value {
-        json::Value::Null | json::Value::Struct(_) => Value::Null,
+        json::Value::Null | json::Value::Struct(_) | json::Value::Typed(_) => Value::Null,
         json::Value::Bool(flag) => flag.into(),
         json::Value::Number(number) => {
             let mut text = Vec::new();

@@ -65,7 +65,7 @@ fn element<'v>(
     steps: &mut Vec<Step<'v>>,
     out: &mut Vec<u8>,
 ) -> Option<()> {
-    match value {
+    match value.shown() {
         Value::Object(map) => {
             return mapping(name, map.iter().map(|(key, value)| (key.as_str(), value)), steps, out);
         }
@@ -144,14 +144,14 @@ fn close(name: &str, out: &mut Vec<u8>) {
 
 /// A scalar as it stands between tags; null is nothing.
 fn scalar_text(value: &Value) -> Option<String> {
-    Some(match value {
+    Some(match value.shown() {
         Value::Null => String::new(),
         Value::Bool(truth) => truth.to_string(),
         Value::Number(Number::Text(text)) => text.to_string(),
         Value::Number(Number::Float(number)) => go_float::shortest(*number),
         Value::Number(Number::Int(number)) => number.to_string(),
         Value::String(text) => escaped(text),
-        Value::Array(_) | Value::Object(_) | Value::Struct(_) => return None,
+        Value::Array(_) | Value::Object(_) | Value::Struct(_) | Value::Typed(_) => return None,
     })
 }
 
@@ -199,6 +199,7 @@ fn printed(value: &Value) -> String {
                     parts.push(Part::Mark(if position > 0 { " " } else { "" }));
                 }
             }
+            Part::Value(Value::Typed(held)) => parts.push(Part::Value(held)),
             Part::Value(scalar) => text.push_str(&scalar_text(scalar).unwrap_or_default()),
         }
     }

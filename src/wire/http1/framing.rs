@@ -142,7 +142,8 @@ impl FramingError {
     /// The status for a client that sent this.
     pub fn status(self) -> u16 {
         match self {
-            FramingError::UnknownCoding => 501,
+            // Go says the same of every transfer-encoding that is not the one word.
+            FramingError::UnknownCoding | FramingError::Coding => 501,
             _ => 400,
         }
     }

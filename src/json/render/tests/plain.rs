@@ -115,5 +115,6 @@ fn write_to(value: &Value, out: &mut String) {
         Value::Struct(list) => {
             members(list.iter().map(|(key, value)| (*key, value)).collect(), out);
         }
+        Value::Typed(_) => write_to(value.shown(), out),
     }
 }

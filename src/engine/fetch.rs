@@ -248,6 +248,11 @@ impl Gateway {
         let first_name = url.host_name().to_owned();
         let kept_body = if backend.resends_body { kept(call).await? } else { None };
         for redirects in 0.. {
+            // Whatever made this target (a pattern, a script, a Location): it must not end the request line.
+            if !encode::is_target_safe(&url.target) {
+                let message = quoted(&method, &url.text(), "the url cannot be sent");
+                return Err(Failure::new(Cause::BadUrl, message));
+            }
             let request = RequestHead {
                 method: &method,
                 url: &url,

@@ -22,7 +22,7 @@ const MEMBERS_COMMON: usize = 16;
 /// Bodies are owned and never copied; merging two documents keeps the bodies of both.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
-    pub(super) bodies: SmallVec<[Vec<u8>; 2]>,
+    pub(super) bodies: SmallVec<[Vec<u8>; 4]>,
     /// `None` is null.
     pub(super) members: Option<Vec<Member>>,
     /// The text of the whole object, as long as it says the same as `members`.

@@ -189,13 +189,40 @@ fn after_element(body: &[u8], at: usize) -> Option<u8> {
 /// Checks a number or word. A function by itself, so that the loops above keep their registers.
 #[inline(never)]
 fn scalar(body: &[u8], at: usize) -> Option<()> {
-    let is_number = matches!(byte(body, at), b'-' | b'0'..=b'9');
-    let end = if is_number { number(body, at)? } else { word(body, at)? };
+    let end = match byte(body, at) {
+        b'-' | b'0'..=b'9' if is_plain_number(body, at) => return Some(()),
+        b'-' | b'0'..=b'9' => number(body, at)?,
+        _ => word(body, at)?,
+    };
     ENDS[usize::from(byte(body, end))].then_some(())
 }
 
-/// Where a well-formed number ends.
+/// Whether a well-formed number without an exponent stands here, with up to seven digits before and behind the point.
+/// That is most numbers; the others are in doubt. One bounds check pays for all: each index is below 32 by its mask.
 #[inline(always)]
+fn is_plain_number(body: &[u8], at: usize) -> bool {
+    let Some(text) = body.get(at..).and_then(<[u8]>::first_chunk::<32>) else { return false };
+    let count_from = |at: usize| match text[at & 15..].first_chunk() {
+        Some(word) => leading_digits(u64::from_le_bytes(*word)) as usize,
+        None => 0,
+    };
+    let integer = usize::from(text[0] == b'-');
+    let count = count_from(integer);
+    let mut end = integer + count;
+    if count == 0 || count == 8 || count > 1 && text[integer] == b'0' {
+        return false;
+    }
+    if text[end & 15] == b'.' {
+        let count = count_from(end + 1);
+        if count == 0 || count == 8 {
+            return false;
+        }
+        end += 1 + count;
+    }
+    ENDS[usize::from(text[end & 31])]
+}
+
+/// Where a well-formed number ends.
 fn number(body: &[u8], start: usize) -> Option<usize> {
     let integer = start + usize::from(byte(body, start) == b'-');
     let mut at = integer + digits(body, integer)?;

@@ -8,7 +8,10 @@ use super::limits::DATA_BYTES_MAX;
 use crate::json::{Map, Number, Value};
 
 /// The deepest data that is written back into an answer.
-const DEPTH_MAX: usize = 500;
+const DEPTH_MAX: usize = 200;
+
+/// About what a table takes once it has a member: the first node of its tree.
+const TABLE_BYTES: usize = 640;
 
 /// The number of a table.
 pub type TableId = usize;
@@ -55,9 +58,16 @@ pub enum Excess {
 }
 
 #[derive(Default)]
+struct Array {
+    items: Vec<Node>,
+    /// Data refers to it, too: it must not grow under that.
+    is_shared: bool,
+}
+
+#[derive(Default)]
 pub struct Arena {
     tables: Vec<BTreeMap<String, Node>>,
-    arrays: Vec<Vec<Node>>,
+    arrays: Vec<Array>,
     held_bytes: usize,
     is_changed: bool,
 }
@@ -71,17 +81,21 @@ impl Arena {
     // === tables ===
 
     pub fn new_table(&mut self) -> Result<TableId, Excess> {
-        self.charge(size_of::<BTreeMap<String, Node>>())?;
+        self.charge(TABLE_BYTES)?;
         self.tables.push(BTreeMap::new());
         Ok(self.tables.len() - 1)
     }
 
-    /// A table with the members of an object.
-    pub fn table_of(&mut self, members: Map) -> Result<TableId, Excess> {
-        let id = self.new_table()?;
-        let members = members.into_iter().map(|(key, value)| (key, Node::of(value)));
-        self.tables[id] = members.collect();
-        Ok(id)
+    /// A table with the members of an object that was not there before.
+    pub fn copied_table(&mut self, members: Map) -> Result<TableId, Excess> {
+        self.charge(TABLE_BYTES + members.values().map(weight).sum::<usize>())?;
+        Ok(self.table_of(members))
+    }
+
+    /// A table with the members of an object, which moves from where it was already.
+    pub fn table_of(&mut self, members: Map) -> TableId {
+        self.tables.push(members.into_iter().map(|(key, value)| (key, Node::of(value))).collect());
+        self.tables.len() - 1
     }
 
     pub fn table_len(&self, id: TableId) -> usize {
@@ -96,14 +110,13 @@ impl Arena {
         self.tables.get(id).is_some_and(|table| table.contains_key(key))
     }
 
-    pub fn member(&mut self, id: TableId, key: &str) -> Result<Option<Found<'_>>, Excess> {
-        let node = self.tables.get_mut(id).and_then(|table| table.get_mut(key));
-        let Some(node) = node else { return Ok(None) };
+    pub fn member(&mut self, id: TableId, key: &str) -> Option<Found<'_>> {
+        let node = self.tables.get_mut(id)?.get_mut(key)?;
         if let Some(value) = node.take_unread() {
-            let opened = self.open(value)?;
+            let opened = self.open(value);
             self.put(id, key, opened);
         }
-        Ok(self.tables[id].get(key).map(Node::found))
+        self.tables[id].get(key).map(Node::found)
     }
 
     pub fn set_member(&mut self, id: TableId, key: &str, node: Node) -> Result<(), Excess> {
@@ -132,49 +145,58 @@ impl Arena {
 
     // === lists ===
 
+    /// A list that nothing else refers to.
     pub fn new_list(&mut self, items: Vec<Node>) -> Result<Slice, Excess> {
-        self.charge(items.len() * size_of::<Node>() + size_of::<Vec<Node>>())?;
-        let slice = Slice { array: self.arrays.len(), len: items.len() };
-        self.arrays.push(items);
-        Ok(slice)
+        self.charge(items.iter().map(Node::bytes).sum::<usize>() + size_of::<Array>())?;
+        Ok(self.push_array(items, false))
     }
 
-    pub fn item(&mut self, slice: Slice, index: i64) -> Result<Option<Found<'_>>, Excess> {
-        let Some(index) = usize::try_from(index).ok().filter(|index| *index < slice.len) else {
-            return Ok(None);
-        };
-        let node = self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(index));
-        let Some(node) = node else { return Ok(None) };
-        if let Some(value) = node.take_unread() {
-            let opened = self.open(value)?;
-            self.arrays[slice.array][index] = opened;
+    /// Data will refer to this list from now on.
+    pub fn share(&mut self, slice: Slice) {
+        if let Some(array) = self.arrays.get_mut(slice.array) {
+            array.is_shared = true;
         }
-        Ok(Some(self.arrays[slice.array][index].found()))
     }
 
-    /// Writes an item. Beyond the end, the list moves to an array of its own, filled up with null: whoever else holds
-    /// the old one does not see it grow.
+    fn push_array(&mut self, items: Vec<Node>, is_shared: bool) -> Slice {
+        let slice = Slice { array: self.arrays.len(), len: items.len() };
+        self.arrays.push(Array { items, is_shared });
+        slice
+    }
+
+    pub fn item(&mut self, slice: Slice, index: i64) -> Option<Found<'_>> {
+        let index = usize::try_from(index).ok().filter(|index| *index < slice.len)?;
+        let node = self.arrays.get_mut(slice.array)?.items.get_mut(index)?;
+        if let Some(value) = node.take_unread() {
+            let opened = self.open(value);
+            self.arrays[slice.array].items[index] = opened;
+        }
+        Some(self.arrays[slice.array].items[index].found())
+    }
+
+    /// Writes an item. Beyond the end the list is filled up with null; where data refers to it, it moves to an array of
+    /// its own first: whoever holds the old one does not see it grow.
     pub fn set_item(&mut self, slice: Slice, index: i64, node: Node) -> Result<Slice, Excess> {
         let Ok(index) = usize::try_from(index) else { return Ok(slice) };
+        let gap = (index + 1).saturating_sub(slice.len);
+        self.charge(gap.saturating_mul(size_of::<Node>()).saturating_add(node.bytes()))?;
         self.is_changed = true;
-        if index < slice.len {
-            self.charge(node.bytes())?;
-            if let Some(place) =
-                self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(index))
-            {
-                *place = node;
-            }
-            return Ok(slice);
+        let Some(array) = self.arrays.get(slice.array) else { return Ok(slice) };
+        let mut slice = slice;
+        if gap > 0 && array.is_shared {
+            let items: Vec<Node> = self.items(slice).iter().map(Node::share).collect();
+            slice = self.new_list(items)?;
         }
-        self.charge(
-            index.saturating_add(1).saturating_mul(size_of::<Node>()).saturating_add(node.bytes()),
-        )?;
-        let mut items: Vec<Node> = self.items(slice).iter().map(Node::share).collect();
-        items.resize_with(index, || Node::Null);
-        items.push(node);
-        let grown = Slice { array: self.arrays.len(), len: items.len() };
-        self.arrays.push(items);
-        Ok(grown)
+        let items = &mut self.arrays[slice.array].items;
+        if gap > 0 {
+            items.truncate(slice.len);
+            items.resize_with(index + 1, || Node::Null);
+            slice.len = items.len();
+        }
+        if let Some(place) = items.get_mut(index) {
+            *place = node;
+        }
+        Ok(slice)
     }
 
     /// Takes an item out. The array keeps its length: whoever holds it whole sees a null at the end.
@@ -183,7 +205,7 @@ impl Arena {
             return slice;
         };
         let Some(run) =
-            self.arrays.get_mut(slice.array).and_then(|array| array.get_mut(..slice.len))
+            self.arrays.get_mut(slice.array).and_then(|array| array.items.get_mut(..slice.len))
         else {
             return slice;
         };
@@ -194,52 +216,66 @@ impl Arena {
     }
 
     pub fn items(&self, slice: Slice) -> &[Node] {
-        self.arrays.get(slice.array).and_then(|array| array.get(..slice.len)).unwrap_or_default()
+        self.arrays
+            .get(slice.array)
+            .and_then(|array| array.items.get(..slice.len))
+            .unwrap_or_default()
     }
 
     // === in and out ===
 
     /// One level of an object or a list becomes a table or a list.
-    fn open(&mut self, value: Value) -> Result<Node, Excess> {
-        Ok(match value {
-            Value::Object(members) => Node::Table(self.table_of(members)?),
+    fn open(&mut self, value: Value) -> Node {
+        match value {
+            Value::Object(members) => Node::Table(self.table_of(members)),
             Value::Array(items) => {
-                Node::List(self.new_list(items.into_iter().map(Node::of).collect())?)
+                Node::List(self.push_array(items.into_iter().map(Node::of).collect(), true))
             }
             other => Node::of(other),
-        })
+        }
     }
 
     /// The members of a table, as an answer has them.
     pub fn to_map(&self, id: TableId) -> Result<Map, Excess> {
-        // What stands in several places is written several times: that is bounded like everything else.
-        let mut room_bytes = DATA_BYTES_MAX;
-        self.members(id, 0, &mut room_bytes)
+        let mut walk = Walk {
+            seen_tables: vec![false; self.tables.len()],
+            seen_arrays: vec![false; self.arrays.len()],
+            room_bytes: DATA_BYTES_MAX,
+        };
+        self.members(id, 0, &mut walk)
     }
 
-    fn members(&self, id: TableId, depth: usize, room_bytes: &mut usize) -> Result<Map, Excess> {
+    fn members(&self, id: TableId, depth: usize, walk: &mut Walk) -> Result<Map, Excess> {
+        let is_repeated = mark(&mut walk.seen_tables, id);
+        walk.charge(if is_repeated { TABLE_BYTES } else { 0 })?;
         let members = self.tables.get(id).into_iter().flatten();
-        members.map(|(key, node)| Ok((key.clone(), self.value(node, depth, room_bytes)?))).collect()
+        members
+            .map(|(key, node)| Ok((key.clone(), self.value(node, depth, is_repeated, walk)?)))
+            .collect()
     }
 
-    fn value(&self, node: &Node, depth: usize, room_bytes: &mut usize) -> Result<Value, Excess> {
+    fn value(
+        &self,
+        node: &Node,
+        depth: usize,
+        is_repeated: bool,
+        walk: &mut Walk,
+    ) -> Result<Value, Excess> {
         if depth >= DEPTH_MAX {
             return Err(Excess::Depth);
         }
-        *room_bytes = room_bytes.checked_sub(node.bytes()).ok_or(Excess::Size)?;
+        walk.charge(if is_repeated { node.bytes() } else { 0 })?;
         Ok(match node {
             Node::Null => Value::Null,
             Node::Bool(value) => Value::Bool(*value),
             Node::Number(number) => Value::Number(number.clone()),
             Node::Text(text) => Value::String(text.clone()),
-            Node::Table(id) => Value::Object(self.members(*id, depth + 1, room_bytes)?),
+            Node::Table(id) => Value::Object(self.members(*id, depth + 1, walk)?),
             Node::List(slice) => {
+                let is_repeated = mark(&mut walk.seen_arrays, slice.array);
                 let items = self.items(*slice).iter();
-                Value::Array(
-                    items
-                        .map(|item| self.value(item, depth + 1, room_bytes))
-                        .collect::<Result<_, _>>()?,
-                )
+                let values = items.map(|item| self.value(item, depth + 1, is_repeated, walk));
+                Value::Array(values.collect::<Result<_, _>>()?)
             }
             Node::Unread(value) | Node::Fixed(value) => (**value).clone(),
         })
@@ -249,6 +285,26 @@ impl Arena {
         self.held_bytes = self.held_bytes.saturating_add(bytes);
         if self.held_bytes > DATA_BYTES_MAX { Err(Excess::Size) } else { Ok(()) }
     }
+}
+
+/// The way through the data of an answer. What stands in several places is written several times: only the first is
+/// bounded by what there is.
+struct Walk {
+    seen_tables: Vec<bool>,
+    seen_arrays: Vec<bool>,
+    room_bytes: usize,
+}
+
+impl Walk {
+    fn charge(&mut self, bytes: usize) -> Result<(), Excess> {
+        self.room_bytes = self.room_bytes.checked_sub(bytes).ok_or(Excess::Size)?;
+        Ok(())
+    }
+}
+
+/// Marks a place, and says whether it was marked before.
+fn mark(seen: &mut [bool], place: usize) -> bool {
+    seen.get_mut(place).is_none_or(|seen| std::mem::replace(seen, true))
 }
 
 impl Node {
@@ -333,7 +389,7 @@ fn weight(value: &Value) -> usize {
             Value::String(text) => bytes += text.len(),
             Value::Array(items) => waiting.extend(items),
             Value::Object(members) => {
-                bytes += members.keys().map(String::len).sum::<usize>();
+                bytes += TABLE_BYTES + members.keys().map(String::len).sum::<usize>();
                 waiting.extend(members.values());
             }
             Value::Struct(members) => waiting.extend(members.iter().map(|(_, value)| value)),
@@ -359,7 +415,7 @@ mod tests {
     fn arena(json: &[(&str, Value)]) -> (Arena, TableId) {
         let mut arena = Arena::default();
         let members = json.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let root = arena.table_of(members).unwrap();
+        let root = arena.table_of(members);
         (arena, root)
     }
 
@@ -369,7 +425,7 @@ mod tests {
 
     fn list(arena: &mut Arena, root: TableId, key: &str) -> Slice {
         match arena.member(root, key) {
-            Ok(Some(Found::List(slice))) => slice,
+            Some(Found::List(slice)) => slice,
             other => panic!("{other:?}"),
         }
     }
@@ -378,7 +434,7 @@ mod tests {
     fn what_is_written_into_a_nested_table_is_seen_from_its_root() {
         let (mut arena, root) =
             arena(&[("a", Value::Object(Map::from([("b".into(), text("old"))])))]);
-        let Ok(Some(Found::Table(inner))) = arena.member(root, "a") else { panic!("a table") };
+        let Some(Found::Table(inner)) = arena.member(root, "a") else { panic!("a table") };
         arena.set_member(inner, "b", Node::Text("new".into())).unwrap();
         assert!(arena.take_changed());
         let map = arena.to_map(root).unwrap();
@@ -389,9 +445,9 @@ mod tests {
     fn reading_is_no_change() {
         let (mut arena, root) = arena(&[("a", Value::Array(vec![text("x")]))]);
         let slice = list(&mut arena, root, "a");
-        assert_eq!(arena.item(slice, 0), Ok(Some(Found::Text("x"))));
-        assert_eq!(arena.item(slice, 1), Ok(None));
-        assert_eq!(arena.item(slice, -1), Ok(None));
+        assert_eq!(arena.item(slice, 0), Some(Found::Text("x")));
+        assert_eq!(arena.item(slice, 1), None);
+        assert_eq!(arena.item(slice, -1), None);
         assert!(!arena.take_changed());
     }
 
@@ -416,16 +472,32 @@ mod tests {
         let slice = list(&mut arena, root, "l");
         let grown = arena.set_item(slice, 2, Node::Text("c".into())).unwrap();
         assert_eq!(grown.len, 3);
-        assert_eq!(arena.item(grown, 1), Ok(Some(Found::Null)));
+        assert_eq!(arena.item(grown, 1), Some(Found::Null));
         assert_eq!(arena.to_map(root).unwrap()["l"], Value::Array(vec![text("a")]));
         assert_eq!(arena.set_item(grown, -1, Node::Null), Ok(grown));
+    }
+
+    #[test]
+    fn a_list_of_the_scripts_own_grows_in_place() {
+        let mut arena = Arena::default();
+        let mut slice = arena.new_list(Vec::new()).unwrap();
+        for index in 0..100_000 {
+            slice = arena.set_item(slice, index, Node::Bool(true)).unwrap();
+        }
+        assert_eq!((slice.len, arena.arrays.len()), (100_000, 1));
+        arena.share(slice);
+        let grown = arena.set_item(slice, 100_000, Node::Null).unwrap();
+        assert_eq!((arena.items(slice).len(), arena.items(grown).len()), (100_000, 100_001));
+        let shorter = arena.remove_item(grown, 0);
+        let again = arena.set_item(shorter, 100_000, Node::Null).unwrap();
+        assert_eq!((again.len, arena.arrays.len()), (100_001, 2));
     }
 
     #[test]
     fn numbers_of_a_body_keep_their_text() {
         let number = Value::Number(Number::Text("1.50".into()));
         let (mut arena, root) = arena(&[("n", number.clone())]);
-        assert_eq!(arena.member(root, "n"), Ok(Some(Found::Number(1.5))));
+        assert_eq!(arena.member(root, "n"), Some(Found::Number(1.5)));
         assert_eq!(arena.to_map(root).unwrap()["n"], number);
     }
 
@@ -438,6 +510,14 @@ mod tests {
         let root = arena.new_table().unwrap();
         arena.set_member(root, "self", Node::Table(root)).unwrap();
         assert_eq!(arena.to_map(root), Err(Excess::Depth));
+    }
+
+    #[test]
+    fn copies_without_end_are_refused() {
+        let mut arena = Arena::default();
+        let members = Map::from([("k".to_owned(), text(&"x".repeat(1 << 20)))]);
+        let copies = (0..1_000).take_while(|_| arena.copied_table(members.clone()).is_ok()).count();
+        assert!((200..260).contains(&copies), "{copies}");
     }
 
     #[test]
@@ -459,8 +539,8 @@ mod tests {
         let (mut arena, root) = arena(&[]);
         let slice = arena.new_list(vec![Node::Null]).unwrap();
         arena = Arena::default();
-        assert_eq!(arena.member(root, "a"), Ok(None));
-        assert_eq!(arena.item(slice, 0), Ok(None));
+        assert_eq!(arena.member(root, "a"), None);
+        assert_eq!(arena.item(slice, 0), None);
         assert_eq!(arena.remove_item(slice, 0), slice);
         assert_eq!((arena.table_len(root), arena.keys(root).count()), (0, 0));
         assert_eq!(arena.to_map(root), Ok(Map::new()));

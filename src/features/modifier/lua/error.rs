@@ -146,6 +146,9 @@ fn as_gopher(message: &str, key_of: impl Fn(Option<&str>) -> Option<String>) -> 
     if let Some((_, other)) = fixed.iter().find(|(start, _)| message.starts_with(start)) {
         return Cow::Borrowed(other);
     }
+    if message.starts_with("attempt to index a non-table object") {
+        return Cow::Borrowed(message);
+    }
     if let Some(rest) = message.strip_prefix("attempt to index ") {
         let kind = culprit_type(rest);
         return match key_of(quoted(rest)) {

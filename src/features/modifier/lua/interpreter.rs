@@ -131,6 +131,14 @@ impl Interpreter {
         done.and(self.lua.set_globals(self.globals.clone()))
     }
 
+    /// Frees what a large run has left, rather than let the next one wait for it.
+    fn sweep(&self) {
+        if self.lua.used_memory() > SWEEP_BYTES {
+            // An error of the sweep would be one of the next run as well.
+            let _ = self.lua.gc_collect();
+        }
+    }
+
     fn call_in(
         &self,
         function: &Function,
@@ -168,6 +176,8 @@ impl Session {
     /// # Errors
     /// When the interpreter has no memory left.
     pub fn new(interpreter: &Rc<Interpreter>, subject: Rc<Subject>) -> mlua::Result<Self> {
+        // The clock of the last run has nothing to say to this one.
+        interpreter.shared.limits.begin(Tick::NEVER);
         let (environment, offered, strings) = interpreter.new_environment.call(())?;
         let sources = OnceCell::new();
         Ok(Self {
@@ -210,25 +220,20 @@ impl Session {
             Ok(Some(function)) => interpreter.call(function, self, part == Part::Post, deadline),
             Err(error) => Err(error.clone()),
         };
-        if interpreter.lua.used_memory() > SWEEP_BYTES {
-            // An error of the sweep would be one of the next run as well.
-            let _ = interpreter.lua.gc_collect();
+        let Err(error) = done else {
+            interpreter.sweep();
+            return Ok(());
+        };
+        if interpreter.shared.limits.has_ended() {
+            return Err(Broken { failure: error::out_of_time(), is_spoiled: true });
         }
-        done.map_err(|error| {
-            let mut map = sources.map.clone();
-            if let Some(name) = name {
-                map.add(name.to_owned(), text);
-            }
-            let has_ended = interpreter.shared.limits.has_ended();
-            let failure = match has_ended {
-                true => error::out_of_time(),
-                false => error::failure(&error, &Origin { map, texts: [text, &sources.text] }),
-            };
-            Broken {
-                failure,
-                is_spoiled: has_ended || matches!(error, mlua::Error::MemoryError(_)),
-            }
-        })
+        let mut map = sources.map.clone();
+        if let Some(name) = name {
+            map.add(name.to_owned(), text);
+        }
+        let is_spoiled = matches!(error, mlua::Error::MemoryError(_));
+        let failure = error::failure(&error, &Origin { map, texts: [text, &sources.text] });
+        Err(Broken { failure, is_spoiled })
     }
 }
 

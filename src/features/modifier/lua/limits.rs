@@ -8,8 +8,8 @@ use crate::stage::clock::{self, Tick};
 pub const MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// What the luaTables and luaLists of one call may hold.
 pub const DATA_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// A part of a script may take so long, even where the call's deadline is later: meanwhile its core does nothing else.
-pub const RUN_MS_MAX: u64 = 5_000;
+/// A part of a script may take so long, even where the call has longer: meanwhile its core does nothing else.
+pub const RUN_MS_MAX: u64 = 2_000;
 /// So many instructions are run between two looks at the clock: well below a millisecond.
 pub const INSTRUCTIONS_PER_LOOK: u32 = 10_000;
 

@@ -5,8 +5,8 @@
 
 local native = ...
 
-local assert, error, getfenv, getmetatable, ipairs, next, pcall, rawget, select, setfenv, setmetatable, tostring, type, unpack, xpcall =
-  assert, error, getfenv, getmetatable, ipairs, next, pcall, rawget, select, setfenv, setmetatable, tostring, type, unpack, xpcall
+local assert, error, getfenv, getmetatable, ipairs, next, pcall, rawget, select, setfenv, setmetatable, tostring, type, xpcall =
+  assert, error, getfenv, getmetatable, ipairs, next, pcall, rawget, select, setfenv, setmetatable, tostring, type, xpcall
 local concat = table.concat
 local create, raw_resume = coroutine.create, coroutine.resume
 local globals = getfenv(0)
@@ -21,6 +21,17 @@ local function copy(from)
     to[key] = value
   end
   return to
+end
+
+-- A function that copies a table as it is now: written out, so that each copy has its full size from the start.
+local function copier(from)
+  from = copy(from)
+  local members = {}
+  for name in next, from do
+    members[#members + 1] = name .. " = from." .. name
+  end
+  local source = "local from = ... return function() return {" .. concat(members, ", ") .. "} end"
+  return assert(native.compile(source, "=[G]", globals))(from)
 end
 
 -- A run that has to end cannot be kept alive by catching its errors.
@@ -54,6 +65,10 @@ end
 
 function base.xpcall(f, handler)
   return caught(xpcall(f, function(message)
+    -- Where the clock ends the run, this is called with the hook off: nobody would end the handler.
+    if native.has_ended() then
+      return native.plain(message)
+    end
     return handler(native.plain(message))
   end))
 end
@@ -203,10 +218,10 @@ if native.open_libs then
   for name, f in next, native.patterns do
     strings[name] = f
   end
-  local find_in = native.patterns.find_in
+  local find_in, sub, len = native.patterns.find_in, string.sub, string.len
   strings.find_in = nil
   function strings.gmatch(text, pattern)
-    local from = 1
+    local from, last_place = 1, len(text) + 1
     local function each(first, last, ...)
       if not first then
         from = nil
@@ -214,10 +229,13 @@ if native.open_libs then
       end
       -- An empty match moves on by one, or it would be found for ever.
       from = last >= first and last + 1 or first + 1
+      if select("#", ...) == 0 then
+        return sub(text, first, last)
+      end
       return ...
     end
     return function()
-      if from then
+      if from and from <= last_place then
         return each(find_in(text, pattern, from))
       end
     end
@@ -260,16 +278,34 @@ end
 local input, output = native.open_libs and io.input, native.open_libs and io.output
 local stdin, stdout = native.open_libs and io.stdin, native.open_libs and io.stdout
 
--- An environment, what of it is put back before each part of a script, and the metatable of its strings.
-local function new_environment()
-  local environment = copy(base)
-  environment._G = environment
-  local loaded = { _G = environment }
-  for name, members in next, libraries do
-    environment[name] = copy(members)
-    loaded[name] = environment[name]
+-- The base has room for what is added to each copy.
+for name in next, libraries do
+  base[name] = false
+end
+for name in next, native.offered do
+  if name ~= "response" then
+    base[name] = false
   end
-  environment.package = {
+end
+base._G, base.package = false, false
+
+local copy_base, copy_handlers, new_offered = copier(base), copier(native.string_handlers), copier(native.offered)
+local copy_library, copy_offered = {}, {}
+for name, members in next, libraries do
+  copy_library[name] = copier(members)
+end
+for name, members in next, native.offered do
+  if type(members) == "table" then
+    copy_offered[name] = copier(members)
+  end
+end
+
+-- An environment, what of it is put back before each part of a script, and the metatable of its strings. (To mend a
+-- used one takes longer than to build one: every member would have to be looked at.)
+local function new_environment()
+  local environment = copy_base()
+  local loaded = { _G = environment }
+  local package = {
     loaded = loaded,
     loaders = { preloaded, from_path },
     path = "./?.lua;/usr/local/share/lua/5.1/?.lua;/usr/local/share/lua/5.1/?/init.lua",
@@ -277,12 +313,16 @@ local function new_environment()
     preload = {},
     seeall = seeall,
   }
-  loaded.package = environment.package
-  local offered = {}
-  for name, members in next, native.offered do
-    offered[name] = type(members) == "table" and copy(members) or members
+  environment._G, environment.package, loaded.package = environment, package, package
+  for name, library in next, copy_library do
+    library = library()
+    environment[name], loaded[name] = library, library
   end
-  local strings = copy(native.string_handlers)
+  local offered = new_offered()
+  for name, members in next, copy_offered do
+    offered[name] = members()
+  end
+  local strings = copy_handlers()
   strings.__index = environment.string or strings.__index
   return environment, offered, strings
 end

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use mlua::{IntoLuaMulti, Lua, MultiValue, Table, UserData, UserDataMethods};
 
 use super::arguments::Arguments;
-use super::data::{Excess, TableId};
+use super::data::TableId;
 use super::headers::{HeaderMap, canonical};
 use super::interpreter::Shared;
 use super::request::{header_value, list_of, listed_values, table_of_headers};
 use super::subject::Subject;
-use super::tables::{TableObject, excess_error, excess_message, new_table};
+use super::tables::{TableObject, excess_message, new_table};
 use crate::json::Document;
 use crate::stage::{Answer, Cause, Failure};
 use crate::wire::{Body, HeaderBlock};
@@ -164,19 +164,18 @@ fn status_code(arguments: &Arguments<'_>, subject: &Rc<Subject>) -> mlua::Result
 }
 
 fn data(arguments: &Arguments<'_>, subject: &Rc<Subject>) -> mlua::Result<MultiValue> {
-    let id = open(subject).map_err(|excess| excess_error(arguments.lua, excess))?;
-    TableObject { subject: subject.clone(), id }.into_lua_multi(arguments.lua)
+    TableObject { subject: subject.clone(), id: open(subject) }.into_lua_multi(arguments.lua)
 }
 
 /// The table of the answer's data.
-fn open(subject: &Subject) -> Result<TableId, Excess> {
+fn open(subject: &Subject) -> TableId {
     let mut response = subject.response.borrow_mut();
     if let Some(table) = response.table {
-        return Ok(table);
+        return table;
     }
-    let table = subject.arena.borrow_mut().table_of(response.data.to_map())?;
+    let table = subject.arena.borrow_mut().table_of(response.data.to_map());
     response.table = Some(table);
-    Ok(table)
+    table
 }
 
 fn headers(arguments: &Arguments<'_>, subject: &Rc<Subject>) -> mlua::Result<MultiValue> {

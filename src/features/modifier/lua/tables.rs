@@ -95,8 +95,7 @@ impl UserData for TableObject {
             let table = table_of(&arguments, 2)?;
             let key = arguments.name(2)?;
             let mut arena = table.subject.arena.borrow_mut();
-            let found = arena.member(table.id, &key).map_err(|excess| excess_error(lua, excess))?;
-            match found {
+            match arena.member(table.id, &key) {
                 Some(Found::Fixed(value)) => {
                     let Some(members) = error_members(&key, value) else {
                         return Err(arguments.error("unknown type"));
@@ -147,8 +146,7 @@ impl UserData for ListObject {
             let list = list_of(&arguments, 2)?;
             let index = arguments.whole(2)?;
             let mut arena = list.subject.arena.borrow_mut();
-            let found =
-                arena.item(list.slice.get(), index).map_err(|excess| excess_error(lua, excess))?;
+            let found = arena.item(list.slice.get(), index);
             to_lua(lua, &list.subject, found.filter(|found| !matches!(found, Found::Fixed(_))))
         });
         methods.add_function("set", |lua, values: MultiValue| {
@@ -240,8 +238,11 @@ pub fn new_table(
     subject: &Rc<Subject>,
     members: crate::json::Map,
 ) -> mlua::Result<MultiValue> {
-    let id =
-        subject.arena.borrow_mut().table_of(members).map_err(|excess| excess_error(lua, excess))?;
+    let id = subject
+        .arena
+        .borrow_mut()
+        .copied_table(members)
+        .map_err(|excess| excess_error(lua, excess))?;
     to_lua(lua, subject, Some(Found::Table(id)))
 }
 
@@ -275,16 +276,17 @@ fn to_node(lua: &Lua, arena: &mut Arena, value: &Value) -> mlua::Result<Option<N
         Value::Number(float) => Some(Node::Number(Number::Float(*float))),
         // At the top, a Lua table is an object whatever its keys are.
         Value::Table(table) => Some(Node::Table(native_table(lua, arena, table, 0)?.0)),
-        Value::UserData(object) => object_node(object),
+        Value::UserData(object) => object_node(arena, object),
         _ => None,
     })
 }
 
-fn object_node(object: &mlua::AnyUserData) -> Option<Node> {
+fn object_node(arena: &mut Arena, object: &mlua::AnyUserData) -> Option<Node> {
     if let Ok(table) = object.borrow::<TableObject>() {
         return Some(Node::Table(table.id));
     }
     if let Ok(list) = object.borrow::<ListObject>() {
+        arena.share(list.slice.get());
         return Some(Node::List(list.slice.get()));
     }
     object.is::<NilObject>().then_some(Node::Null)
@@ -338,7 +340,9 @@ fn native_node(
             }
             keys.sort_unstable();
             let items = keys.iter().filter_map(|(_, key)| arena.take_member(id, key)).collect();
-            Some(Node::List(arena.new_list(items).map_err(|excess| excess_error(lua, excess))?))
+            let slice = arena.new_list(items).map_err(|excess| excess_error(lua, excess))?;
+            arena.share(slice);
+            Some(Node::List(slice))
         }
         value => to_node(lua, arena, value)?,
     })

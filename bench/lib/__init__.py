@@ -1,0 +1,1 @@
+"""The parts of bench/run: processes, targets, workloads, load, statistics, report."""

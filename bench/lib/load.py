@@ -1,0 +1,160 @@
+"""The load: wrk for closed loops, oha for fixed rates, sockets of our own for idle connections."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from . import stats
+from .processes import BenchError, need, read
+from .workloads import expected_document
+
+LUA = Path(__file__).with_name("wrk.lua")
+
+
+def _start(argv, cores):
+    return subprocess.Popen([str(part) for part in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                            preexec_fn=lambda: os.sched_setaffinity(0, cores))
+
+
+def _finish(child, after_seconds, limit_seconds):
+    """Interrupts the generator after that time; it prints what it has counted."""
+    try:
+        try:
+            return child.communicate(timeout=after_seconds)[0]
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGINT)
+        return child.communicate(timeout=limit_seconds)[0]
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+
+
+def wrk(port, job, path, workload, seconds, cores):
+    """One run of a closed loop, in fractions of seconds: wrk is told more time and interrupted."""
+    threads = min(len(cores), workload.connections)
+    arguments = []
+    if job.method == "POST":
+        arguments = ["post", job.body_bytes]
+    elif workload.routes:
+        arguments = ["routes", workload.routes]
+    child = _start([need("wrk"), "-t", threads, "-c", workload.connections, "-d", f"{int(seconds) + 60}s",
+                    "--timeout", "30s", "-s", LUA, f"http://127.0.0.1:{port}{path}", "--", *arguments], cores)
+    return stats.parse_wrk(_finish(child, seconds, 40))
+
+
+def oha(port, path, workload, rate, seconds, cores):
+    """A fixed rate, whose latency counts from when a request was due; as fast as it can without one."""
+    at_rate = [] if rate is None else ["--latency-correction", "-q", f"{rate:.0f}"]
+    child = _start([need("oha"), "--no-tui", "--output-format", "json", *at_rate, "-c", workload.connections,
+                    "-z", f"{seconds:g}s", f"http://127.0.0.1:{port}{path}"], cores)
+    try:
+        return stats.parse_oha(_finish(child, seconds + 30, 10))
+    except json.JSONDecodeError as error:
+        raise BenchError(f"oha printed no JSON: {error.doc[-300:]}") from error
+
+
+def ask(port, job, path):
+    """One request of the job: (status, body)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(job.method, path, b"x" * job.body_bytes or None)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def check_answer(port, upstream_port, job, path):
+    """Raises if the gateway's answer is not what the job's should be: nobody is measured failing."""
+    plain = {"/json": "/10k", "/agg2": "/10k", "/agg4": "/10k", "/seq2": "/10k"}.get(path, path)
+    if plain.startswith("/r0/"):
+        plain = "/300"
+    _, source = ask(upstream_port, job, plain)
+    try:
+        status, body = ask(port, job, path)
+    except (OSError, http.client.HTTPException) as error:
+        raise BenchError(f"{path} is not answered: {error}") from error
+    if status != 200:
+        raise BenchError(f"{path} is answered with {status}: {body[:200]!r}")
+    wanted = expected_document(path, json.loads(source)) if plain == "/10k" else None
+    if wanted is None:
+        if body != source:
+            raise BenchError(f"{path} is answered with {len(body)} bytes that are not the upstream's {len(source)}")
+    elif json.loads(body) != wanted:
+        raise BenchError(f"{path} is answered with another document: {body[:200]!r}")
+    return len(body)
+
+
+def syscalls(gateway, run):
+    """System calls of the gateway while `run` runs: (calls, what run returned). perf where it may, else strace."""
+    pids = ",".join(map(str, gateway.pids()))
+    counters = (
+        (["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", pids], stats.parse_perf),
+        (["strace", "-c", "-f", "-q", *(f"-p{pid}" for pid in gateway.pids())], stats.parse_strace),
+    )
+    problem = "neither perf nor strace is installed"
+    for argv, parse in counters:
+        try:
+            counter = subprocess.Popen([need(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        except BenchError:
+            continue
+        time.sleep(0.3)
+        result = run() if counter.poll() is None else None
+        text = _finish(counter, 0.01, 10)
+        try:
+            if result:
+                return parse(text), result
+            problem = text.strip()[-200:]
+        except ValueError as error:
+            problem = str(error)
+    raise BenchError(f"system calls cannot be counted: {problem}")
+
+
+def idle_connections(gateway, port, path, count):
+    """Resident bytes that the gateway holds for each of so many connections, each after one request."""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    before = gateway.resident_bytes()
+    held = []
+    failed = 0
+    try:
+        for _ in range(count):
+            try:
+                one = socket.create_connection(("127.0.0.1", port), 5)
+                held.append(one)
+                one.sendall(request)
+                if not one.recv(4096).startswith(b"HTTP/1.1 200"):
+                    failed += 1
+            except OSError:
+                failed += 1
+        # Buffers that a gateway hands back after a while are not the connection's.
+        time.sleep(3)
+        after = gateway.resident_bytes()
+        alive = sum(_is_open(one) for one in held)
+    finally:
+        for one in held:
+            one.close()
+    return {"before_bytes": before, "after_bytes": after, "connections": alive,
+            "bytes_per_connection": (after - before) / max(alive, 1),
+            "errors": {"connection": failed + count - alive} if failed or alive < count else {}}
+
+
+def _is_open(one):
+    one.setblocking(False)
+    try:
+        return bool(one.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def kernel_settings():
+    return {"tcp_congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control").strip()}

@@ -1,0 +1,182 @@
+"""A run: every workload in turn, its targets side by side, in rounds whose order rotates."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import load, stats
+from .processes import BenchError, Process, busy_shares, check_port, core_ticks
+from .workloads import JOBS
+
+#: Before each sample the same load runs for that long, and is not counted.
+WARM_UP_SECONDS = 0.3
+SYSCALL_SECONDS = 0.5
+
+
+class Runner:
+    def __init__(self, targets, reference, pong, options):
+        self.targets = targets
+        #: whose peak sets the rate of open loops
+        self.reference = reference
+        self.pong = pong
+        self.options = options
+        self.running = []
+        # The workers of nginx give up root's rights and must still enter.
+        self.folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
+        self.folder.chmod(0o755)
+        self.done = 0
+        self.planned = 1
+        self.began = time.monotonic()
+
+    def close(self):
+        """Ends every process that was started."""
+        for process in self.running:
+            process.stop()
+        self.running = []
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, workloads):
+        plan = [(one, self.takers(one)) for one in workloads]
+        self.planned = sum(len(takers) * (self.options.rounds if one.kind != "idle" else 1) for one, takers in plan)
+        for number in range(len(self.targets) + 1):
+            check_port(self.options.port + number)
+        self.start([self.pong, self.options.port, len(self.options.load_cores)], self.options.load_cores,
+                   self.options.port, "pong")
+        return [self.measure(one, takers) for one, takers in plan if takers]
+
+    def start(self, argv, cores, port, name, env=None):
+        process = Process(argv, cores, self.folder / f"{name}.log", env)
+        self.running.append(process)
+        process.wait_for_port(port)
+        return process
+
+    def takers(self, workload):
+        """The targets that can do the job, or stand in as its reference."""
+        job = JOBS[workload.job]
+        return [one for one in self.targets
+                if (one.routes or not workload.routes)
+                and (one.merges or not job.reference or one is self.reference)]
+
+    def measure(self, workload, takers):
+        options = self.options
+        found = {"name": workload.name, "what": workload.what, "connections": workload.connections,
+                 "kind": workload.kind, "samples": [], "idle": {}, "syscalls": {}, "failures": []}
+        gateways = {}
+        shared = set(options.load_cores) | {options.core}
+        cores = {options.core} if not workload.name.startswith("workers") else shared
+        load_cores = set(options.load_cores) if cores != shared else shared
+        try:
+            for place, target in enumerate(takers):
+                port = options.port + 1 + place
+                folder = self.folder / f"{target.name}-{workload.name}"
+                folder.mkdir()
+                argv, env = target.start_arguments(folder, port, options.port, workload)
+                process = self.start(argv, cores, port, target.name, env)
+                job = JOBS[workload.job]
+                path = job.path if target.merges or not job.reference else job.reference
+                try:
+                    size = load.check_answer(port, options.port, job, path)
+                except BenchError as error:
+                    raise BenchError(f"{target.name}, workload {workload.name}: {error}") from error
+                gateways[target.name] = (process, port, job, path, size)
+            if workload.kind == "idle":
+                self.hold(found, gateways, workload)
+                return found
+            rate = self.rate(gateways, workload, load_cores) if workload.kind == "open" else None
+            found["rate"] = rate
+            names = list(gateways)
+            for number in range(options.rounds):
+                for place in range(len(names)):
+                    name = names[(number + place) % len(names)]
+                    self.progress(f"{workload.name}: round {number + 1} of {options.rounds}, {name}")
+                    sample = self.sample(*gateways[name], workload, cores, load_cores, rate)
+                    found["samples"].append({"target": name, "round": number, **sample})
+                    if sample["errors"]:
+                        found["failures"].append(f"{name}, round {number + 1}: {sample['errors']}")
+            if workload.kind == "closed":
+                for name in names:
+                    self.count_syscalls(found, name, gateways[name], workload, load_cores)
+            return found
+        finally:
+            for process, *_ in gateways.values():
+                process.stop()
+                self.running.remove(process)
+
+    def press(self, port, job, path, workload, seconds, cores, rate):
+        if rate is not None:
+            return load.oha(port, path, workload, rate, seconds, cores)
+        return load.wrk(port, job, path, workload, seconds, cores)
+
+    def sample(self, process, port, job, path, size, workload, cores, load_cores, rate):
+        if rate is None:
+            load.wrk(port, job, path, workload, WARM_UP_SECONDS, load_cores)
+        seconds = self.options.seconds * workload.stretch
+        ticks, cpu_ns = core_ticks(), process.cpu_ns()
+        found = self.press(port, job, path, workload, seconds, load_cores, rate)
+        cpu_s = (process.cpu_ns() - cpu_ns) / 1e9
+        after = core_ticks()
+        gateway_busy, gateway_stolen = busy_shares(ticks, after, cores)
+        load_busy, load_stolen = busy_shares(ticks, after, load_cores)
+        requests = found["bytes"] / size if job.by_bytes else found["requests"]
+        errors = dict(found["errors"])
+        if not requests:
+            errors["answers"] = "none"
+        return {
+            "requests": requests, "seconds": found["seconds"], "per_second": requests / found["seconds"],
+            "cpu_s": cpu_s, "per_cpu_second": requests / cpu_s if cpu_s else None,
+            "cores_used": cpu_s / found["seconds"],
+            "p50_us": found["p50_us"], "p99_us": found["p99_us"], "p999_us": found["p999_us"],
+            "resident_bytes": process.resident_bytes(),
+            "gateway_core_busy": gateway_busy, "load_core_busy": load_busy,
+            "stolen": max(gateway_stolen, load_stolen), "errors": errors,
+        }
+
+    def rate(self, gateways, workload, load_cores):
+        """A share of what the reference does when oha presses it as hard as it can; the same for every target."""
+        name = self.reference.name if self.reference.name in gateways else next(iter(gateways))
+        _, port, _, path, _ = gateways[name]
+        self.progress(f"{workload.name}: the peak of {name}", step=0)
+        peaks = [load.oha(port, path, workload, None, self.options.seconds, load_cores) for _ in range(3)]
+        return workload.share * stats.median([one["requests"] / one["seconds"] for one in peaks])
+
+    def hold(self, found, gateways, workload):
+        for name, (process, port, _, path, _) in gateways.items():
+            self.progress(f"{workload.name}: {name}")
+            held = load.idle_connections(process, port, path, workload.connections)
+            found["idle"][name] = held
+            if held["errors"]:
+                found["failures"].append(f"{name}: {held['errors']}")
+
+    def count_syscalls(self, found, name, gateway, workload, load_cores):
+        process, port, job, path, size = gateway
+        if self.options.no_syscalls:
+            return
+        self.progress(f"{workload.name}: system calls of {name}", step=0)
+        calls, result = load.syscalls(
+            process, lambda: load.wrk(port, job, path, workload, SYSCALL_SECONDS * workload.stretch, load_cores))
+        requests = result["bytes"] / size if job.by_bytes else result["requests"]
+        found["syscalls"][name] = calls / requests if requests else None
+
+    def progress(self, text, step=1):
+        share = self.done / self.planned
+        self.done += step
+        spent = time.monotonic() - self.began
+        left = f", {spent / share * (1 - share) / 60:.1f} min to go" if share > 0.05 else ""
+        line = f"[{share:4.0%}{left}] {text}"
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        elif "round 1 of" in text or "round" not in text:
+            print(line, file=sys.stderr, flush=True)
+
+
+def commit(root):
+    """(short commit, whether the tree has changes)."""
+    def git(*arguments):
+        run = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
+        return run.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "src", "Cargo.toml", "Cargo.lock")
+    return git("rev-parse", "--short", "HEAD") or "unknown", bool(changed)

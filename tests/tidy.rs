@@ -2,6 +2,10 @@
 //!
 //! The tables are the rules; src/ARCHITECTURE.md explains them.
 
+/// The configuration reference names what the code reads.
+#[path = "tidy/configuration.rs"]
+mod configuration;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

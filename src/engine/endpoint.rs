@@ -48,15 +48,25 @@ impl Gateway {
             client,
             deadline,
         };
-        let stages = &self.endpoints[id.index()].around;
-        if stages.is_empty() {
+        if self.endpoints[id.index()].around.is_empty() {
             return self.answer(id, endpoint, &mut exchange).await;
         }
+        Box::pin(self.run_staged(id, endpoint, &mut exchange)).await
+    }
+
+    /// Runs the stages round the endpoint: in order before it, in reverse after it.
+    async fn run_staged(
+        &self,
+        id: EndpointId,
+        endpoint: &EndpointPlan,
+        exchange: &mut Exchange<'_>,
+    ) -> Reply {
+        let stages = &self.endpoints[id.index()].around;
         let mut ran = 0;
         let mut stopped = None;
         for stage in stages {
             ran += 1;
-            let step = match stage.on_request(&mut exchange) {
+            let step = match stage.on_request(exchange) {
                 Ok(Step::Next) => continue,
                 Ok(Step::Done(reply)) => Ok(Some(reply)),
                 Ok(Step::Wait(wait)) => wait.await,
@@ -72,10 +82,10 @@ impl Gateway {
         }
         let mut reply = match stopped {
             Some(reply) => reply,
-            None => self.answer(id, endpoint, &mut exchange).await,
+            None => self.answer(id, endpoint, exchange).await,
         };
         for stage in stages[..ran].iter().rev() {
-            stage.on_reply(&exchange, &mut reply);
+            stage.on_reply(exchange, &mut reply);
         }
         reply
     }
@@ -87,7 +97,9 @@ impl Gateway {
         exchange: &mut Exchange<'_>,
     ) -> Reply {
         exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
-        if let Err(failure) = keep_body(endpoint, exchange).await {
+        if endpoint.needs_whole_body()
+            && let Err(failure) = Box::pin(keep_body(exchange)).await
+        {
             return self.render(endpoint, exchange, failure.into());
         }
         let exchange = &*exchange;
@@ -102,7 +114,7 @@ impl Gateway {
             extra_params: &[],
             deadline: exchange.deadline,
         };
-        let mut outcome = self.run_pipe(&endpoint.pipe, context).await;
+        let mut outcome = self.run_pipe(&endpoint.pipe, &context).await;
         if let Some(statics) = &endpoint.static_data {
             add_static(statics, &mut outcome);
         }
@@ -149,7 +161,7 @@ impl Gateway {
         let headers = headers::forwarded(&exchange, &endpoint.headers);
         let context =
             Context { exchange: &exchange, headers: &headers, body, extra_params: &[], deadline };
-        let outcome = self.run_pipe(&shadows.pipe, context).await;
+        let outcome = self.run_pipe(&shadows.pipe, &context).await;
         // An answer that would pass through is read to its end, so that its connection can be used again.
         if let Some(Answer { body: Some(crate::wire::Body::Upstream(mut response)), .. }) =
             outcome.answer
@@ -178,10 +190,7 @@ fn copied_head(head: &RequestHead) -> RequestHead {
 }
 
 /// Keeps the body in memory where more than one call needs it.
-async fn keep_body(endpoint: &EndpointPlan, exchange: &mut Exchange<'_>) -> Result<(), Failure> {
-    if !endpoint.needs_whole_body() {
-        return Ok(());
-    }
+async fn keep_body(exchange: &mut Exchange<'_>) -> Result<(), Failure> {
     let CallBody::Stream(incoming) = &exchange.body else { return Ok(()) };
     let bytes = collect_body(incoming, exchange.deadline).await?;
     exchange.body = CallBody::Bytes(bytes);

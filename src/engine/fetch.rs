@@ -43,19 +43,27 @@ pub struct Context<'x> {
 }
 
 /// The connections for where a call goes, and the credentials that its configuration brings.
-struct Destination {
-    pool: Result<Rc<Pool>, Failure>,
-    authority: String,
-    authorization: Option<Box<str>>,
+struct Destination<'p> {
+    pool: Result<Rc<Pool>, UpstreamError>,
+    host: Cow<'p, HostPlan>,
+    authority: Rc<str>,
 }
 
 /// An answer's head has come.
 struct Fetched {
-    response: Response,
+    response: Box<Response>,
     upload: Option<Upload>,
     /// The body is packed only because the gateway asked for it.
     unpack: bool,
-    url: Url,
+    /// Where redirects led to.
+    redirected: Option<Url>,
+}
+
+impl Context<'_> {
+    /// The same with at most so much time.
+    pub fn within(&self, budget_ms: u64) -> Self {
+        Context { deadline: self.deadline.min(clock::now().plus_ms(budget_ms)), ..*self }
+    }
 }
 
 impl Values for Context<'_> {
@@ -71,20 +79,20 @@ impl Values for Context<'_> {
 
 impl Gateway {
     /// Calls a backend, with as many racing copies as it wants.
-    pub(super) async fn call(&self, backend: &BackendPlan, context: Context<'_>) -> Outcome {
+    pub(super) async fn call(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
         if backend.concurrent > 1 {
-            return self.race(backend, context).await;
+            return Box::pin(self.race(backend, context)).await;
         }
         self.call_once(backend, context).await
     }
 
     /// The first complete answer wins, the other calls are given up; otherwise the last answer and the last error count.
-    async fn race(&self, backend: &BackendPlan, context: Context<'_>) -> Outcome {
+    async fn race(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
         let now = clock::now();
         let left_ms = context.deadline.since_ms(now);
-        let context = Context { deadline: now.plus_ms(left_ms * 3 / 4), ..context };
+        let context = Context { deadline: now.plus_ms(left_ms * 3 / 4), ..*context };
         let calls =
-            (0..backend.concurrent).map(|_| Box::pin(self.call_once(backend, context))).collect();
+            (0..backend.concurrent).map(|_| Box::pin(self.call_once(backend, &context))).collect();
         let mut last = Outcome::default();
         let mut running = super::race::Race::new(calls);
         while let Some((_, outcome)) = running.next().await {
@@ -97,7 +105,7 @@ impl Gateway {
         last
     }
 
-    async fn call_once(&self, backend: &BackendPlan, context: Context<'_>) -> Outcome {
+    async fn call_once(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
         let (mut call, destination) = match self.prepare(backend, context) {
             Ok(prepared) => prepared,
             Err(failure) => return failure.into(),
@@ -105,44 +113,22 @@ impl Gateway {
         if backend.stages.is_empty() {
             return self.perform(backend, &call, destination).await.into();
         }
-        self.perform_staged(backend, &mut call, destination).await
+        Box::pin(self.perform_staged(backend, &mut call, destination)).await
     }
 
     /// Chooses a host and fills the URL and the headers.
     fn prepare<'x>(
-        &self,
-        backend: &BackendPlan,
-        context: Context<'x>,
-    ) -> Result<(Call<'x>, Destination), Failure> {
+        &'x self,
+        backend: &'x BackendPlan,
+        context: &Context<'x>,
+    ) -> Result<(Call<'x>, Destination<'x>), Failure> {
+        let destination = self.destination(&backend.hosts).ok_or_else(no_hosts)?;
+        let host = &*destination.host;
         let mut target = Vec::with_capacity(96);
-        let is_tls;
-        let prefix_len;
-        let destination = match &backend.hosts {
-            Hosts::Fixed(hosts) => {
-                let id = *self.pick(hosts).ok_or_else(no_hosts)?;
-                let host = self.plan.host(id);
-                expand(backend, host, &context, &mut target)?;
-                let pool = self
-                    .pool_of(id)
-                    .map_err(|error| unreachable_host(backend, host, &target, &error));
-                let authority = host.authority.to_string();
-                is_tls = host.origin.starts_with("https");
-                prefix_len = host.path_prefix.len();
-                Destination { pool, authority, authorization: host.authorization.clone() }
-            }
-            Hosts::Discovered(feed) => {
-                let (host, upstream) = self.discovered(*feed).ok_or_else(no_hosts)?;
-                expand(backend, &host, &context, &mut target)?;
-                let pool = self
-                    .upstreams
-                    .pool(&upstream)
-                    .map_err(|error| unreachable_host(backend, &host, &target, &error));
-                is_tls = upstream.is_tls;
-                prefix_len = host.path_prefix.len();
-                Destination { pool, authority: host.authority.to_string(), authorization: None }
-            }
-        };
-        let pattern_range = prefix_len..target.len();
+        expand(backend, host, context, &mut target)?;
+        let is_tls =
+            host.origin.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let pattern_range = host.path_prefix.len()..target.len();
         let separator = query::separator(&target);
         query::forward(context.exchange.head.query(), &backend.query, separator, &mut target);
         let headers = match &backend.headers {
@@ -156,7 +142,7 @@ impl Gateway {
         };
         let call = Call {
             exchange: context.exchange,
-            method: Cow::Owned(backend.method.to_string()),
+            method: Cow::Borrowed(&backend.method),
             url: Url { is_tls, authority: destination.authority.clone(), target },
             headers,
             body: context.body.clone(),
@@ -168,12 +154,30 @@ impl Gateway {
         Ok((call, destination))
     }
 
+    /// Where the next call to these hosts goes; `None` when none is known.
+    fn destination(&self, hosts: &Hosts) -> Option<Destination<'_>> {
+        Some(match hosts {
+            Hosts::Fixed(hosts) => {
+                let id = *self.pick(hosts)?;
+                let authority = self.hosts[id.index()].authority.clone();
+                let host = Cow::Borrowed(self.plan.host(id));
+                Destination { pool: self.pool_of(id), host, authority }
+            }
+            Hosts::Discovered(feed) => {
+                let (host, upstream) = self.discovered(*feed)?;
+                let authority = Rc::from(&*host.authority);
+                let pool = self.upstreams.pool(&upstream);
+                Destination { pool, host: Cow::Owned(host), authority }
+            }
+        })
+    }
+
     /// Runs the stages round the call: in order before it, in reverse after it.
     async fn perform_staged(
         &self,
         backend: &BackendPlan,
         call: &mut Call<'_>,
-        destination: Destination,
+        destination: Destination<'_>,
     ) -> Outcome {
         let stages = self.stages_of(backend);
         let mut outcome: Option<Outcome> = None;
@@ -216,13 +220,13 @@ impl Gateway {
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
-        destination: Destination,
+        destination: Destination<'_>,
     ) -> Result<Answer, Failure> {
         let fetched = self.send(backend, call, destination).await?;
         if backend.is_raw {
             return Ok(pass_through(fetched));
         }
-        decode(backend, fetched).await
+        decode(backend, call, fetched).await
     }
 
     /// Sends the request and follows redirects as Go's client does (specification, section 2.9).
@@ -230,24 +234,26 @@ impl Gateway {
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
-        destination: Destination,
+        destination: Destination<'_>,
     ) -> Result<Fetched, Failure> {
-        let Destination { pool, authority, authorization } = destination;
-        let mut url = call.url.clone();
+        let Destination { pool, host, authority } = destination;
         // A stage may have sent the call elsewhere; the credentials of the configured host stay here then.
-        let authorization = authorization.filter(|_| url.authority == authority);
-        let mut pool = if url.authority == authority {
-            pool?
+        let is_at_home = call.url.authority == authority;
+        let authorization = host.authorization.as_deref().filter(|_| is_at_home);
+        let mut pool = if is_at_home {
+            pool.map_err(|error| unreachable_host(backend, &host, call, &error))?
         } else {
-            self.pool_to(&url).map_err(|error| exchange_failure(&call.method, &url, error))?
+            self.pool_to(&call.url)
+                .map_err(|error| exchange_failure(&call.method, &call.url, error))?
         };
+        let mut redirected: Option<Url> = None;
         let mut method: Cow<'_, str> = Cow::Borrowed(&call.method);
         let mut sends_body = true;
         let mut referer: Option<String> = None;
         let mut keeps_secrets = true;
-        let first_name = url.host_name().to_owned();
-        let kept_body = if backend.resends_body { kept(call).await? } else { None };
+        let kept_body = if backend.resends_body { Box::pin(kept(call)).await? } else { None };
         for redirects in 0.. {
+            let url = redirected.as_ref().unwrap_or(&call.url);
             // Whatever made this target (a pattern, a script, a Location): it must not end the request line.
             if !encode::is_target_safe(&url.target) {
                 let message = quoted(&method, &url.text(), "the url cannot be sent");
@@ -255,9 +261,9 @@ impl Gateway {
             }
             let request = RequestHead {
                 method: &method,
-                url: &url,
+                url,
                 headers: &call.headers,
-                authorization: authorization.as_deref().filter(|_| keeps_secrets),
+                authorization: authorization.filter(|_| keeps_secrets),
                 referer: referer.as_deref(),
                 drops_secrets: !keeps_secrets,
                 drops_body_headers: !sends_body,
@@ -285,12 +291,12 @@ impl Gateway {
             };
             let sent = pool.exchange(attempt).await;
             let (mut response, upload) =
-                sent.map_err(|error| exchange_failure(&method, &url, error))?;
+                sent.map_err(|error| exchange_failure(&method, url, error))?;
             let Some(location) =
                 redirect_location(&response, sends_body, call, kept_body.is_some())
             else {
                 let unpack = asked_for_gzip && is_gzip(&response);
-                return Ok(Fetched { response, upload, unpack, url });
+                return Ok(Fetched { response, upload, unpack, redirected });
             };
             if redirects + 1 >= REDIRECTS_MAX {
                 // Go names the next address, as it was written.
@@ -304,18 +310,18 @@ impl Gateway {
                     let next = String::from_utf8_lossy(&location);
                     Failure::new(Cause::Unreachable, quoted(&method, &next, &error.to_string()))
                 }
-                error => exchange_failure(&method, &url, error),
+                error => exchange_failure(&method, url, error),
             })?;
             let status = response.head.status;
-            drop_body(&mut response).await;
+            Box::pin(drop_body(&mut response)).await;
             if matches!(status, 301..=303) && method != "GET" && method != "HEAD" {
                 method = Cow::Borrowed("GET");
                 sends_body = false;
             }
             referer = (!url.is_tls || next.is_tls).then(|| url.text());
-            keeps_secrets &= is_same_or_below(next.host_name(), &first_name);
+            keeps_secrets &= is_same_or_below(next.host_name(), call.url.host_name());
             pool = self.pool_to(&next).map_err(|error| exchange_failure(&method, &next, error))?;
-            url = next;
+            redirected = Some(next);
         }
         unreachable!("the loop ends by itself")
     }
@@ -342,9 +348,10 @@ fn expand(
 fn unreachable_host(
     backend: &BackendPlan,
     host: &HostPlan,
-    target: &[u8],
+    call: &Call<'_>,
     error: &UpstreamError,
 ) -> Failure {
+    let target = call.url.target.get(..call.pattern_range.end).unwrap_or_default();
     let target = String::from_utf8_lossy(target);
     Failure::new(
         Cause::Unreachable,
@@ -538,7 +545,7 @@ impl Seen {
 /// The upstream's own answer, for the client.
 fn pass_through(fetched: Fetched) -> Answer {
     let Fetched { response, upload, unpack, .. } = fetched;
-    let mut headers = HeaderBlock::default();
+    let mut headers = HeaderBlock::with_capacity(response.head.head_len);
     let fields = response.head.headers();
     for (name, value) in fields.iter() {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
@@ -550,7 +557,6 @@ fn pass_through(fetched: Fetched) -> Answer {
         }
     }
     let status = response.head.status;
-    let response = Box::new(response);
     let body = if unpack {
         Body::Unpacked(Box::new(Unpacked::new(response)))
     } else {
@@ -560,7 +566,11 @@ fn pass_through(fetched: Fetched) -> Answer {
 }
 
 /// Judges the status, reads the body and makes data of it.
-async fn decode(backend: &BackendPlan, mut fetched: Fetched) -> Result<Answer, Failure> {
+async fn decode(
+    backend: &BackendPlan,
+    call: &Call<'_>,
+    mut fetched: Fetched,
+) -> Result<Answer, Failure> {
     let status = fetched.response.head.status;
     if matches!(status, 200 | 201) {
         let read = read_body(&mut fetched).await?;
@@ -587,7 +597,7 @@ async fn decode(backend: &BackendPlan, mut fetched: Fetched) -> Result<Answer, F
             let message = format!(
                 "invalid status code {status} [{} {pattern}]: {}",
                 backend.method,
-                fetched.url.text()
+                fetched.redirected.as_ref().unwrap_or(&call.url).text()
             );
             drop_body(&mut fetched.response).await;
             Err(Failure::new(Cause::Status(status), message))

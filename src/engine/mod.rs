@@ -32,14 +32,22 @@ use crate::wire::{Body, Handle, HeaderBlock, Peer, Reply, Request};
 pub struct Gateway {
     plan: PlanHandle,
     upstreams: Upstreams,
-    /// The pool of each of the plan's hosts.
-    pools: Vec<Option<Rc<Pool>>>,
+    /// What this core keeps of each of the plan's hosts.
+    hosts: Vec<Host>,
     feeds: RefCell<Vec<Reader<Vec<ServiceHost>>>>,
     endpoints: Vec<EndpointStages>,
     log: Log,
     /// For work that outlives its request, such as shadow calls.
     me: Weak<Gateway>,
     random: Cell<u64>,
+}
+
+/// One of the plan's hosts on this core.
+struct Host {
+    /// `None`: it cannot be called.
+    pool: Option<Rc<Pool>>,
+    /// The Host header, shared by all calls without a copy.
+    authority: Rc<str>,
 }
 
 /// This core's stages of one endpoint.
@@ -58,14 +66,13 @@ impl Gateway {
         log: Log,
         seed: u64,
     ) -> Rc<Gateway> {
-        let pools =
-            plan.hosts.iter().map(|host| upstreams.pool(host.target.as_ref().ok()?).ok()).collect();
+        let hosts = plan.hosts.iter().map(|host| Host::of(host, &upstreams)).collect();
         let feeds = RefCell::new(feeds.iter().map(Published::reader).collect());
         let endpoints = plan.endpoints.iter().map(EndpointStages::of).collect();
         Rc::new_cyclic(|me| Gateway {
             plan,
             upstreams,
-            pools,
+            hosts,
             feeds,
             endpoints,
             log,
@@ -84,7 +91,7 @@ impl Gateway {
     }
 
     fn pool_of(&self, host: HostId) -> Result<Rc<Pool>, UpstreamError> {
-        match (&self.pools[host.index()], &self.plan.host(host).target) {
+        match (&self.hosts[host.index()].pool, &self.plan.host(host).target) {
             (Some(pool), _) => Ok(pool.clone()),
             (None, Err(why)) => Err(UpstreamError::Scheme(why.clone())),
             (None, Ok(target)) => self.upstreams.pool(target),
@@ -162,10 +169,13 @@ impl Gateway {
         }
         match found {
             Found::Endpoint(id) => match &self.plan.targets[id as usize] {
+                // What most requests want is part of this future; everything else is boxed, so that it stays small.
                 RouteTarget::Endpoint(id) => self.run(*id, request, path, &params).await,
                 RouteTarget::Health => builtin::health(),
-                RouteTarget::Echo => builtin::echo(request, path).await,
-                RouteTarget::Debug => builtin::debug(request, path, &params, &self.log).await,
+                RouteTarget::Echo => Box::pin(builtin::echo(request, path)).await,
+                RouteTarget::Debug => {
+                    Box::pin(builtin::debug(request, path, &params, &self.log)).await
+                }
                 RouteTarget::Options(allow) => self.options(allow),
             },
             Found::MethodNotAllowed { allow } => self.method_not_allowed(&allow),
@@ -238,6 +248,16 @@ impl Handle for Gateway {
             "[SERVICE: HTTP] {} sent what is no request ({status}): {why}",
             peer.ip_text
         ));
+    }
+}
+
+impl Host {
+    fn of(plan: &HostPlan, upstreams: &Upstreams) -> Host {
+        let target = plan.target.as_ref().ok();
+        Host {
+            pool: target.and_then(|target| upstreams.pool(target).ok()),
+            authority: Rc::from(&*plan.authority),
+        }
     }
 }
 

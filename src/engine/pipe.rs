@@ -4,7 +4,6 @@ use super::Gateway;
 use super::fetch::Context;
 use super::race::Race;
 use crate::json::{self, Document, Flatmap};
-use crate::net::clock;
 use crate::plan::backend::BackendPlan;
 use crate::plan::endpoint::{Pipe, Propagated};
 use crate::plan::template::StepValue;
@@ -50,29 +49,25 @@ impl Merger {
 
 impl Gateway {
     /// Runs a pipe to its end, or to its deadline.
-    pub(super) async fn run_pipe(&self, pipe: &Pipe, context: Context<'_>) -> Outcome {
+    pub(super) async fn run_pipe(&self, pipe: &Pipe, context: &Context<'_>) -> Outcome {
         match pipe {
             Pipe::Single(backend) => self.call(backend, context).await,
             Pipe::Parallel { backends, budget_ms, flatmap } => {
-                let context = Context {
-                    deadline: context.deadline.min(clock::now().plus_ms(*budget_ms)),
-                    ..context
-                };
-                flat_mapped(self.run_parallel(backends, context).await, flatmap.as_ref())
+                let context = context.within(*budget_ms);
+                let merged = Box::pin(self.run_parallel(backends, &context)).await;
+                flat_mapped(merged, flatmap.as_ref())
             }
             Pipe::Sequential { calls, budget_ms, propagated, flatmap } => {
-                let context = Context {
-                    deadline: context.deadline.min(clock::now().plus_ms(*budget_ms)),
-                    ..context
-                };
-                flat_mapped(self.run_sequential(calls, propagated, context).await, flatmap.as_ref())
+                let context = context.within(*budget_ms);
+                let merged = Box::pin(self.run_sequential(calls, propagated, &context)).await;
+                flat_mapped(merged, flatmap.as_ref())
             }
             Pipe::Unbuilt(why) => Failure::new(Cause::Unbuilt, &**why).into(),
         }
     }
 
     /// The first answer is the base, later ones overwrite its members.
-    async fn run_parallel(&self, backends: &[BackendPlan], context: Context<'_>) -> Outcome {
+    async fn run_parallel(&self, backends: &[BackendPlan], context: &Context<'_>) -> Outcome {
         let calls = backends.iter().map(|backend| Box::pin(self.call(backend, context))).collect();
         let mut running = Race::new(calls);
         let mut merger = Merger::default();
@@ -87,7 +82,7 @@ impl Gateway {
         &self,
         calls: &[BackendPlan],
         propagated: &[Propagated],
-        context: Context<'_>,
+        context: &Context<'_>,
     ) -> Outcome {
         let mut merger = Merger::default();
         let mut params: Vec<(String, String)> = Vec::new();
@@ -100,8 +95,8 @@ impl Gateway {
                 &answers,
                 merger.data.as_ref(),
             );
-            let context = Context { extra_params: &params, ..context };
-            let mut outcome = self.call(backend, context).await;
+            let context = Context { extra_params: &params, ..*context };
+            let mut outcome = self.call(backend, &context).await;
             if step == 0 && outcome.answer.is_none() {
                 return outcome;
             }

@@ -11,6 +11,9 @@ use crate::wire::{Body, HeaderBlock, Reply};
 pub const COMPLETED: &[u8] = b"X-Krakend-Completed: true\r\n";
 pub const NOT_COMPLETED: &[u8] = b"X-Krakend-Completed: false\r\n";
 
+/// Room for the headers of most answers.
+const HEADER_BYTES_USUAL: usize = 512;
+
 /// What the client gets.
 pub fn of_outcome(
     router: &RouterPlan,
@@ -18,7 +21,7 @@ pub fn of_outcome(
     exchange: &Exchange<'_>,
     outcome: Outcome,
 ) -> Reply {
-    let mut headers = HeaderBlock::default();
+    let mut headers = HeaderBlock::with_capacity(HEADER_BYTES_USUAL);
     headers.push_lines(router.version_line.as_bytes());
     match outcome {
         Outcome { answer: Some(answer), .. } => of_answer(endpoint, exchange, answer, headers),
@@ -64,12 +67,17 @@ fn of_answer(
 }
 
 fn passed_through(answer: Answer, mut headers: HeaderBlock) -> Reply {
-    let has = |name: &str| answer.headers.has(name);
-    let sniff = answer.body.is_some()
-        && !has("content-type")
-        && !has("content-encoding")
-        && answer.status != 304;
-    let has_date = has("date");
+    let (mut has_type, mut has_date) = (false, false);
+    for (name, _) in answer.headers.iter() {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        match name.len() {
+            4 => has_date |= is("date"),
+            12 => has_type |= is("content-type"),
+            16 => has_type |= is("content-encoding"),
+            _ => {}
+        }
+    }
+    let sniff = answer.body.is_some() && !has_type && answer.status != 304;
     headers.push_lines(answer.headers.as_bytes());
     let body = answer.body.unwrap_or(Body::Empty);
     Reply {

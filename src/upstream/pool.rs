@@ -102,17 +102,17 @@ impl Pool {
     pub async fn exchange(
         &self,
         attempt: Attempt,
-    ) -> Result<(Response, Option<Upload>), UpstreamError> {
+    ) -> Result<(Box<Response>, Option<Upload>), UpstreamError> {
         let Attempt { mut head, body, is_head_request, is_repeatable, deadline } = attempt;
         let mut kept_allowed = true;
         loop {
             let kept = if kept_allowed { self.kept() } else { None };
             let connection = match kept {
                 Some(connection) => connection,
-                None => self.open(deadline).await?,
+                None => Box::pin(self.open(deadline)).await?,
             };
-            let is_reused = connection.is_reused;
-            connection.stream.watch().arm(self.head_deadline(deadline));
+            let is_reused = connection.is_reused();
+            connection.stream().watch().arm(self.head_deadline(deadline));
             let outgoing = Outgoing { head, body: body.clone(), is_head_request };
             match client::exchange(connection, self.idle.clone(), outgoing, &self.limits.head).await
             {
@@ -141,10 +141,8 @@ impl Pool {
     /// answer, and a closed one would fail a request that cannot be repeated.
     fn kept(&self) -> Option<Connection> {
         loop {
-            let connection = self.idle.take()?;
-            let idle_ms = clock::now().since_ms(connection.idle_since);
-            let is_too_old = self.limits.idle_ms != 0 && idle_ms >= self.limits.idle_ms;
-            if !is_too_old && connection.stream.is_quiet_and_open() {
+            let mut connection = self.idle.take()?;
+            if connection.is_fresh(self.limits.idle_ms) && connection.is_quiet() {
                 return Some(connection);
             }
             self.idle.open.set(self.idle.open.get().saturating_sub(1));
@@ -167,7 +165,7 @@ impl Pool {
         }
         let stream = connect_any(&addresses, self.target.port, deadline).await?;
         self.idle.open.set(self.idle.open.get() + 1);
-        Ok(Connection { stream: Rc::new(stream), idle_since: clock::now(), is_reused: false })
+        Ok(Connection::new(stream))
     }
 
     async fn addresses(&self, deadline: Tick) -> Result<Vec<IpAddr>, UpstreamError> {

@@ -1,5 +1,7 @@
 //! `Url`: where a call goes, and where a redirect sends it (RFC 3986 section 5).
 
+use std::rc::Rc;
+
 use super::{Target, UpstreamError};
 use crate::message::path::{self, RequestTarget};
 
@@ -8,7 +10,7 @@ use crate::message::path::{self, RequestTarget};
 pub struct Url {
     pub is_tls: bool,
     /// The Host header: name and, where written, port.
-    pub authority: String,
+    pub authority: Rc<str>,
     /// Path and query as they are sent.
     pub target: Vec<u8>,
 }
@@ -61,11 +63,12 @@ impl Url {
                 other => return Err(UpstreamError::Scheme(String::from_utf8_lossy(other).into())),
             };
             let parsed = RequestTarget::parse(b"GET", location).map_err(|_| BAD)?;
-            let authority = String::from_utf8(parsed.host().to_vec()).map_err(|_| BAD)?;
+            let authority = std::str::from_utf8(parsed.host()).map_err(|_| BAD)?;
             if authority.is_empty() {
                 return Err(UpstreamError::Protocol("no Host in request URL"));
             }
-            return Ok(Url { is_tls, authority, target: target_of(parsed.path, parsed.query)? });
+            let target = target_of(parsed.path, parsed.query)?;
+            return Ok(Url { is_tls, authority: authority.into(), target });
         }
         let (location_path, query) = split_query(location);
         let (base_path, base_query) = split_query(&self.target);
@@ -79,7 +82,8 @@ impl Url {
                 (remove_dots(&[folder, relative].concat()), query)
             }
         };
-        Ok(Url { target: target_of(&path, query)?, ..self.clone() })
+        let target = target_of(&path, query)?;
+        Ok(Url { is_tls: self.is_tls, authority: self.authority.clone(), target })
     }
 }
 

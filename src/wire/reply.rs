@@ -38,6 +38,10 @@ impl Reply {
 pub struct HeaderBlock(Vec<u8>);
 
 impl HeaderBlock {
+    pub fn with_capacity(bytes: usize) -> HeaderBlock {
+        HeaderBlock(Vec::with_capacity(bytes))
+    }
+
     /// Appends a line. Bytes that could end a line or a message are left out of the value, so no caller can be tricked
     /// into splitting an answer (RFC 9112 section 11.1).
     pub fn push(&mut self, name: &[u8], value: &[u8]) {

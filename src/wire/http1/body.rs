@@ -79,6 +79,20 @@ impl BodyReader {
         self.at < raw.len()
     }
 
+    /// All that is left of the body, where its length is known and all of it is in the caller's buffer.
+    pub fn whole<'r>(&self, raw: &'r [u8]) -> Option<&'r [u8]> {
+        let left = usize::try_from(self.length_left()?).ok()?;
+        raw.get(self.at..self.at.checked_add(left)?)
+    }
+
+    /// Counts what [`BodyReader::whole`] gave as taken.
+    pub fn skip_whole(&mut self) {
+        if let Coding::Length(left) = self.coding {
+            self.at += usize::try_from(left).unwrap_or(usize::MAX);
+            self.coding = Coding::Done;
+        }
+    }
+
     /// Counts bytes as moved by other means (a pipe); only for bodies of known length with nothing buffered.
     pub fn moved_elsewhere(&mut self) {
         debug_assert!(matches!(self.coding, Coding::Length(_)));

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use super::body::{BodyReader, ReadError};
 use super::chunked;
@@ -19,12 +20,68 @@ use crate::wire::body::Incoming;
 /// Interim answers (1xx) that an upstream may send before the real one.
 const INTERIM_MAX: usize = 16;
 
-/// A connection to an upstream. The stream is shared only with an upload that outlives the answer's head.
+/// How long an unused connection keeps its read, and the buffer in it, in flight.
+const READING_MS: u64 = 1000;
+
+/// A read that is in flight, with the buffer it fills.
+type Reading = Pin<Box<dyn Future<Output = (io::Result<usize>, Vec<u8>)>>>;
+
+/// A connection to an upstream. The stream is shared with a read in flight, and with an upload that outlives the
+/// answer's head.
 pub struct Connection {
-    pub stream: Rc<Stream>,
-    pub idle_since: Tick,
+    stream: Rc<Stream>,
+    idle_since: Tick,
     /// True once it has carried a request: such a connection may have been closed by the other side meanwhile.
-    pub is_reused: bool,
+    is_reused: bool,
+    /// The read for the next answer. It begins when the connection falls idle, so that whatever an upstream sends unasked
+    /// shows, without a system call, before the connection is used again.
+    reading: Option<Reading>,
+}
+
+impl Connection {
+    pub fn new(stream: Stream) -> Connection {
+        Connection {
+            stream: Rc::new(stream),
+            idle_since: clock::now(),
+            is_reused: false,
+            reading: None,
+        }
+    }
+
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// False once it was unused for so long; zero is for ever.
+    pub fn is_fresh(&self, idle_ms: u64) -> bool {
+        idle_ms == 0 || clock::now().since_ms(self.idle_since) < idle_ms
+    }
+
+    /// True while the other side has neither sent anything nor closed.
+    pub fn is_quiet(&mut self) -> bool {
+        match &mut self.reading {
+            Some(reading) => {
+                reading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+            }
+            None => self.stream.is_quiet_and_open(),
+        }
+    }
+
+    fn listen(&mut self) {
+        let stream = self.stream.clone();
+        let buffer = Buffer::take().into_vec();
+        self.reading = Some(Box::pin(async move { stream.read(buffer).await }));
+    }
+
+    /// Gives the buffer back. Bytes that arrive in this very moment were not asked for: losing them loses nothing, and
+    /// what comes after them is seen by the next look.
+    fn stop_listening(&mut self) {
+        self.reading = None;
+    }
 }
 
 /// The idle connections of one host on one core; a body that ended cleanly puts its connection here by itself.
@@ -50,10 +107,12 @@ impl IdleList {
         connection.is_reused = true;
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.idle_max.get() && !connection.stream.watch().has_expired() {
-            idle.push(connection);
-        } else {
-            self.open.set(self.open.get().saturating_sub(1));
+            connection.listen();
+            if connection.is_quiet() {
+                return idle.push(connection);
+            }
         }
+        self.open.set(self.open.get().saturating_sub(1));
     }
 
     pub fn len(&self) -> usize {
@@ -66,13 +125,14 @@ impl IdleList {
 
     /// Closes connections that were unused for too long or that the other side has closed.
     pub fn sweep(&self) {
-        let now = clock::now();
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
-        idle.retain(|connection| {
-            let idle_ms = self.idle_ms.get();
-            (idle_ms == 0 || now.since_ms(connection.idle_since) < idle_ms)
-                && connection.stream.is_quiet_and_open()
+        idle.retain_mut(|connection| {
+            let stays = connection.is_fresh(self.idle_ms.get()) && connection.is_quiet();
+            if !connection.is_fresh(READING_MS) {
+                connection.stop_listening();
+            }
+            stays
         });
         self.open.set(self.open.get().saturating_sub(before - idle.len()));
     }
@@ -211,11 +271,30 @@ impl Response {
         self.settle(false);
     }
 
+    /// What [`Response::whole_body`] gave was used.
+    pub fn taken(&mut self) {
+        self.reader.skip_whole();
+        self.settle(false);
+    }
+
     /// The deadline of everything that is still to be read.
     pub fn arm(&self, deadline: Tick) {
         if let Some(stream) = self.lease.stream() {
             stream.watch().arm(deadline);
         }
+    }
+
+    /// The head is whole: the body begins.
+    fn begin_body(&mut self, sent_whole: bool) {
+        self.reader = BodyReader::new(self.head.framing, self.head.head_len);
+        self.reusable =
+            self.head.keep_alive && sent_whole && self.head.framing != Framing::UntilClose;
+        self.settle(false);
+    }
+
+    /// The body, where all of it has come with the head and its length was announced.
+    pub fn whole_body(&self) -> Option<&[u8]> {
+        self.reader.whole(&self.head.bytes)
     }
 
     /// A connection whose message has ended goes home; a broken one is closed.
@@ -247,13 +326,20 @@ pub type Upload = Pin<Box<dyn Future<Output = Result<(), ExchangeError>>>>;
 /// # Errors
 /// See [`ExchangeError`]; with it comes back the head, for another attempt.
 pub async fn exchange(
-    connection: Connection,
+    mut connection: Connection,
     home: Rc<IdleList>,
     outgoing: Outgoing,
     limits: &HeadLimits,
-) -> Result<(Response, Option<Upload>), (ExchangeError, Vec<u8>)> {
+) -> Result<(Box<Response>, Option<Upload>), (ExchangeError, Vec<u8>)> {
     let stream = connection.stream.clone();
+    let reading = connection.reading.take();
     let lease = Lease { connection: Some(connection), home };
+    let mut response = Box::new(Response {
+        head: ResponseHead::default(),
+        reader: BodyReader::new(Framing::Empty, 0),
+        lease,
+        reusable: false,
+    });
     let Outgoing { mut head, body, is_head_request } = outgoing;
     let head_len = head.len();
     let mut rest = None;
@@ -271,46 +357,43 @@ pub async fn exchange(
     let (sent, mut head) = stream.write_all(head, 0).await;
     head.truncate(head_len);
     let sent = sent.map_err(ExchangeError::from);
-    let answer = match (sent, rest) {
-        (Ok(()), None) => {
-            read_head(&stream, limits, is_head_request).await.map(|head| (head, true, None))
-        }
-        (Ok(()), Some(rest)) => send_beside(rest, &stream, limits, is_head_request).await,
+    let answer = read_head(&stream, reading, &mut response.head, limits, is_head_request);
+    let answered = match (sent, rest) {
+        (Ok(()), None) => answer.await.map(|()| (true, None)),
+        (Ok(()), Some(rest)) => Box::pin(send_beside(rest, answer)).await,
         // The upstream may have answered before it closed; its answer is worth more than our error.
         (Err(ExchangeError::Closed), _) => {
-            let answer = read_head(&stream, limits, is_head_request).await;
-            answer.map(|head| (head, false, None)).map_err(|_| ExchangeError::Closed)
+            Box::pin(answer).await.map(|()| (false, None)).map_err(|_| ExchangeError::Closed)
         }
-        (Err(error), _) => Err(error),
+        (Err(error), _) => {
+            drop(answer);
+            Err(error)
+        }
     };
-    match answer {
-        Ok((answer, sent_whole, upload)) => {
+    match answered {
+        Ok((sent_whole, upload)) => {
             buffer::give_back(head);
-            let reader = BodyReader::new(answer.framing, answer.head_len);
-            let reusable = answer.keep_alive && sent_whole && answer.framing != Framing::UntilClose;
-            let mut response = Response { head: answer, reader, lease, reusable };
-            response.settle(false);
+            response.begin_body(sent_whole);
+            // An upstream that takes no more of the body has said so with an error.
+            let upload = upload.filter(|_| response.head.status < 400);
             Ok((response, upload))
         }
         Err(error) => Err((error, head)),
     }
 }
 
-/// Sends a body while it already listens for the answer. With the head comes whether the body was sent to its end, and
-/// what is left of it when the upstream wants the rest in spite of having answered.
+/// Sends a body while it already listens for the answer. With the answer comes whether the body was sent to its end, and
+/// what is left of it.
 async fn send_beside(
     mut send: Upload,
-    stream: &Stream,
-    limits: &HeadLimits,
-    is_head_request: bool,
-) -> Result<(ResponseHead, bool, Option<Upload>), ExchangeError> {
-    let mut answer = pin!(read_head(stream, limits, is_head_request));
+    answer: impl Future<Output = Result<(), ExchangeError>>,
+) -> Result<(bool, Option<Upload>), ExchangeError> {
+    let mut answer = pin!(answer);
     match first_of(send.as_mut(), answer.as_mut()).await {
-        First::Left(Ok(())) => answer.await.map(|head| (head, true, None)),
+        First::Left(Ok(())) => answer.await.map(|()| (true, None)),
         First::Left(Err(error @ ExchangeError::ClientBody(_))) => Err(error),
-        First::Left(Err(error)) => answer.await.map(|head| (head, false, None)).map_err(|_| error),
-        First::Right(Ok(head)) if head.status < 400 => Ok((head, false, Some(send))),
-        First::Right(answer) => answer.map(|head| (head, false, None)),
+        First::Left(Err(error)) => answer.await.map(|()| (false, None)).map_err(|_| error),
+        First::Right(answer) => answer.map(|()| (false, Some(send))),
     }
 }
 
@@ -352,17 +435,18 @@ async fn send_incoming(
     }
 }
 
-/// Reads until the head of the final answer is whole.
+/// Reads until the head of the final answer is whole; `reading` may have begun with it.
 async fn read_head(
     stream: &Stream,
+    mut reading: Option<Reading>,
+    head: &mut ResponseHead,
     limits: &HeadLimits,
     is_head_request: bool,
-) -> Result<ResponseHead, ExchangeError> {
-    let mut head = ResponseHead::with_bytes(Buffer::take().into_vec());
+) -> Result<(), ExchangeError> {
     let mut interim = 0;
     loop {
         if !head.bytes.is_empty() {
-            match parse::response(&mut head, limits, is_head_request)
+            match parse::response(head, limits, is_head_request)
                 .map_err(ExchangeError::Malformed)?
             {
                 Progress::Complete if head.status == 101 => {
@@ -376,15 +460,17 @@ async fn read_head(
                     head.discard_head();
                     continue;
                 }
-                Progress::Complete => return Ok(head),
+                Progress::Complete => return Ok(()),
                 Progress::Partial => {}
             }
         }
-        if head.bytes.capacity() == head.bytes.len() {
-            let grown = head.bytes.len();
-            head.bytes.reserve(grown.max(BUFFER_BYTES));
-        }
-        let (got, bytes) = stream.read(std::mem::take(&mut head.bytes)).await;
+        let (got, bytes) = match reading.take() {
+            Some(reading) => reading.await,
+            None => {
+                make_room(&mut head.bytes);
+                stream.read(std::mem::take(&mut head.bytes)).await
+            }
+        };
         head.bytes = bytes;
         if got? == 0 {
             return Err(if head.bytes.is_empty() {
@@ -393,5 +479,13 @@ async fn read_head(
                 ExchangeError::Truncated
             });
         }
+    }
+}
+
+fn make_room(bytes: &mut Vec<u8>) {
+    if bytes.capacity() == 0 {
+        *bytes = Buffer::take().into_vec();
+    } else if bytes.capacity() == bytes.len() {
+        bytes.reserve(bytes.len().max(BUFFER_BYTES));
     }
 }

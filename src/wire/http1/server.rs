@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -225,8 +226,9 @@ async fn answer<H: Handle>(
     arm(stream, settings.request_ms);
     let incoming = Incoming::of(stream, head);
     // Boxed so that an idle connection does not carry the room that a request needs.
-    let answered = handler.handle(Request { head, body: incoming.as_ref(), peer });
-    let mut reply = Box::pin(recovered(connection, answered)).await;
+    let mut answering = Box::pin(handler.handle(Request { head, body: incoming.as_ref(), peer }));
+    let mut reply = recovered(connection, answering.as_mut()).await;
+    drop(answering);
     let upload = reply.upload.take();
     let keep = head.keep_alive
         && !reply.close
@@ -239,10 +241,17 @@ async fn answer<H: Handle>(
         is_head: head.is_head_method(),
         is_http_10: head.is_http_10(),
     };
-    let write = Box::pin(writer::write(stream, reply, how, settings.write_stall_ms));
-    let written = match upload {
-        None => write.await,
-        Some(upload) => drive_both(write, upload).await,
+    let written = match (upload, writer::whole(&mut reply, how)) {
+        (None, Some(message)) => {
+            drop(reply);
+            stream.watch().arm(write_deadline(settings.write_stall_ms));
+            writer::send(stream, message, 0).await.map(|_| keep)
+        }
+        (None, None) => Box::pin(writer::write(stream, reply, how, settings.write_stall_ms)).await,
+        (Some(upload), _) => {
+            let write = Box::pin(writer::write(stream, reply, how, settings.write_stall_ms));
+            drive_both(write, upload).await
+        }
     };
     if !matches!(written, Ok(true)) {
         if written.is_ok() && incoming.is_some_and(|body| !body.is_done()) {
@@ -260,7 +269,7 @@ async fn answer<H: Handle>(
 
 /// Writes the answer while the request's body still goes up; the answer decides when both end.
 async fn drive_both(
-    mut write: std::pin::Pin<Box<impl Future<Output = Result<bool, writer::WriteError>>>>,
+    mut write: Pin<Box<impl Future<Output = Result<bool, writer::WriteError>>>>,
     mut upload: crate::wire::http1::client::Upload,
 ) -> Result<bool, writer::WriteError> {
     use crate::net::task::{First, first_of};
@@ -326,8 +335,10 @@ async fn refuse<H: Handle>(
 }
 
 /// A panic in the gateway costs the request that caused it, not the core. A request whose client has gone is given up.
-async fn recovered(connection: &ClientConnection, answer: impl Future<Output = Reply>) -> Reply {
-    let mut answer = std::pin::pin!(answer);
+async fn recovered(
+    connection: &ClientConnection,
+    mut answer: Pin<&mut impl Future<Output = Reply>>,
+) -> Reply {
     let reply = std::future::poll_fn(|context| {
         if connection.is_gone.get() {
             return Poll::Ready(Reply { close: true, ..Reply::empty(499) });
@@ -336,7 +347,7 @@ async fn recovered(connection: &ClientConnection, answer: impl Future<Output = R
         match std::panic::catch_unwind(poll) {
             Ok(Poll::Ready(reply)) => Poll::Ready(reply),
             Ok(Poll::Pending) => {
-                connection.answering.replace(Some(context.waker().clone()));
+                connection.answering.borrow_mut().get_or_insert_with(|| context.waker().clone());
                 Poll::Pending
             }
             Err(_) => Poll::Ready(Reply { close: true, ..Reply::empty(500) }),

@@ -41,32 +41,80 @@ thread_local! {
     static DATE: RefCell<DateCache> = RefCell::default();
 }
 
+impl How {
+    fn is_bodiless(self, reply: &Reply) -> bool {
+        self.is_head || matches!(reply.status, 204 | 304) || reply.status < 200
+    }
+}
+
+/// The whole message, where nothing of it has to be waited for. An upstream's connection is free from then on.
+pub fn whole(reply: &mut Reply, how: How) -> Option<Buffer> {
+    let body = match &reply.body {
+        Body::Empty => &[],
+        Body::Static(bytes) => *bytes,
+        Body::Bytes(bytes) => bytes,
+        Body::Upstream(response) if !how.is_head => response.whole_body()?,
+        Body::Upstream(_) | Body::Unpacked(_) => return None,
+    };
+    let bodiless = how.is_bodiless(reply);
+    let sniffed = if reply.sniff && !bodiless { body } else { &[] };
+    let mut out = begin(reply, sniffed, how);
+    if !matches!(reply.status, 204 | 304) && reply.status >= 200 {
+        encode::content_length(&mut out, body.len() as u64);
+    }
+    out.extend_from_slice(b"\r\n");
+    if !bodiless {
+        out.extend_from_slice(body);
+    }
+    if let Body::Upstream(response) = &mut reply.body {
+        response.taken();
+    }
+    Some(out)
+}
+
 /// Writes the whole answer. False: the connection must be closed, because that is how this answer ends.
 ///
 /// # Errors
 /// See [`WriteError`].
 pub async fn write(
     stream: &Stream,
-    reply: Reply,
+    mut reply: Reply,
     mut how: How,
     stall_ms: u64,
 ) -> Result<bool, WriteError> {
     stream.watch().arm(write_deadline(stall_ms));
-    let bodiless = how.is_head || matches!(reply.status, 204 | 304) || reply.status < 200;
+    if let Some(out) = whole(&mut reply, how) {
+        return send(stream, out, 0).await.map(|_| how.keep_alive);
+    }
+    let bodiless = how.is_bodiless(&reply);
     if how.is_http_10 && !bodiless && !has_length(&reply.body) {
         how.keep_alive = false;
     }
-    let mut out = Buffer::take();
-    encode::status_line(&mut out, reply.status);
-    out.extend_from_slice(reply.headers.as_bytes());
-    let mut body = reply.body;
     let first = if reply.sniff && !bodiless {
-        first_piece(&mut body).await?
+        first_piece(&mut reply.body).await?
     } else {
         Buffer::from(Vec::new())
     };
-    if !first.is_empty() {
-        encode::header(&mut out, b"Content-Type", sniff::content_type(&first).as_bytes());
+    let out = begin(&reply, &first, how);
+    match reply.body {
+        Body::Empty | Body::Static(_) | Body::Bytes(_) => return Ok(how.keep_alive),
+        Body::Upstream(response) => {
+            write_upstream(stream, out, response, first, how, bodiless, stall_ms).await
+        }
+        Body::Unpacked(unpacked) => {
+            write_unpacked(stream, out, unpacked, first, how, bodiless, stall_ms).await
+        }
+    }
+    .map(|()| how.keep_alive)
+}
+
+/// The head up to the headers that frame the body. `sniffed` is what tells the type of a body that names none.
+fn begin(reply: &Reply, sniffed: &[u8], how: How) -> Buffer {
+    let mut out = Buffer::take();
+    encode::status_line(&mut out, reply.status);
+    out.extend_from_slice(reply.headers.as_bytes());
+    if !sniffed.is_empty() {
+        encode::header(&mut out, b"Content-Type", sniff::content_type(sniffed).as_bytes());
     }
     if !reply.has_date {
         DATE.with(|date| encode::date(&mut out, date.borrow_mut().value(clock::unix_seconds())));
@@ -76,18 +124,7 @@ pub async fn write(
     } else if how.is_http_10 {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
-    match body {
-        Body::Empty => write_known(stream, out, reply.status, &[], bodiless).await,
-        Body::Static(bytes) => write_known(stream, out, reply.status, bytes, bodiless).await,
-        Body::Bytes(bytes) => write_known(stream, out, reply.status, &bytes, bodiless).await,
-        Body::Upstream(response) => {
-            write_upstream(stream, out, response, first, how, bodiless, stall_ms).await
-        }
-        Body::Unpacked(unpacked) => {
-            write_unpacked(stream, out, unpacked, first, how, bodiless, stall_ms).await
-        }
-    }
-    .map(|()| how.keep_alive)
+    out
 }
 
 /// The first bytes of a body that must be looked at before its head can be written.
@@ -113,27 +150,14 @@ fn has_length(body: &Body) -> bool {
     }
 }
 
-async fn send(stream: &Stream, out: Buffer, from: usize) -> Result<Buffer, WriteError> {
+/// Sends a message, or a piece of one.
+///
+/// # Errors
+/// [`WriteError::Client`].
+pub async fn send(stream: &Stream, out: Buffer, from: usize) -> Result<Buffer, WriteError> {
     let (sent, out) = stream.write_all(out, from).await;
     sent.map_err(|_| WriteError::Client)?;
     Ok(out)
-}
-
-async fn write_known(
-    stream: &Stream,
-    mut out: Buffer,
-    status: u16,
-    body: &[u8],
-    bodiless: bool,
-) -> Result<(), WriteError> {
-    if !matches!(status, 204 | 304) && status >= 200 {
-        encode::content_length(&mut out, body.len() as u64);
-    }
-    out.extend_from_slice(b"\r\n");
-    if !bodiless {
-        out.extend_from_slice(body);
-    }
-    send(stream, out, 0).await.map(drop)
 }
 
 async fn write_upstream(
@@ -165,7 +189,10 @@ async fn write_upstream(
     response.take_buffered(&mut first, usize::MAX).map_err(WriteError::Upstream)?;
     if response.is_done() {
         // All of a chunked body is here: a length is kinder to the client.
-        return write_known(stream, out, 200, &first, false).await;
+        encode::content_length(&mut out, first.len() as u64);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&first);
+        return send(stream, out, 0).await.map(drop);
     }
     let is_chunked = begin_unknown(&mut out, how);
     if !first.is_empty() {

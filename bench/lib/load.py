@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from . import stats
-from .processes import BenchError, need, read
+from .processes import BenchError, need
 from .workloads import expected_document
 
 LUA = Path(__file__).with_name("wrk.lua")
@@ -46,7 +46,10 @@ def wrk(port, job, path, workload, seconds, cores):
         arguments = ["routes", workload.routes]
     child = _start([need("wrk"), "-t", threads, "-c", workload.connections, "-d", f"{int(seconds) + 60}s",
                     "--timeout", "30s", "-s", LUA, f"http://127.0.0.1:{port}{path}", "--", *arguments], cores)
-    return stats.parse_wrk(_finish(child, seconds, 40))
+    try:
+        return stats.parse_wrk(_finish(child, seconds, 40))
+    except ValueError as error:
+        raise BenchError(str(error)) from error
 
 
 def oha(port, path, workload, rate, seconds, cores):
@@ -57,7 +60,7 @@ def oha(port, path, workload, rate, seconds, cores):
     try:
         return stats.parse_oha(_finish(child, seconds + 30, 10))
     except json.JSONDecodeError as error:
-        raise BenchError(f"oha printed no JSON: {error.doc[-300:]}") from error
+        raise BenchError(f"oha printed no JSON: {error.doc.strip()[-300:] or 'nothing'}") from error
 
 
 def ask(port, job, path):
@@ -92,30 +95,37 @@ def check_answer(port, upstream_port, job, path):
     return len(body)
 
 
-def syscalls(gateway, run):
-    """System calls of the gateway while `run` runs: (calls, what run returned). perf where it may, else strace."""
-    pids = ",".join(map(str, gateway.pids()))
-    counters = (
-        (["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", pids], stats.parse_perf),
-        (["strace", "-c", "-f", "-q", *(f"-p{pid}" for pid in gateway.pids())], stats.parse_strace),
-    )
-    problem = "neither perf nor strace is installed"
-    for argv, parse in counters:
-        try:
-            counter = subprocess.Popen([need(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT, text=True, start_new_session=True)
-        except BenchError:
-            continue
+class SyscallCounter:
+    """Counts the system calls of processes: perf where the kernel lets it, else strace, which slows them down."""
+
+    def __init__(self, pid, wake):
+        """Tries them on this process; `wake` makes it do something."""
+        self.tool = None
+        for tool in ("perf", "strace"):
+            try:
+                self.path = need(tool)
+                self.tool = tool
+                self.count([pid], wake)
+                return
+            except (BenchError, ValueError):
+                self.tool = None
+
+    def count(self, pids, run):
+        """(calls while `run` ran, what it returned)."""
+        texts = [str(pid) for pid in pids]
+        argv, parse = {
+            "perf": (["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", ",".join(texts)], stats.parse_perf),
+            "strace": (["-c", "-f", *(f"-p{text}" for text in texts)], stats.parse_strace),
+        }[self.tool]
+        counter = subprocess.Popen([self.path, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        # Until it has attached to every thread.
         time.sleep(0.3)
-        result = run() if counter.poll() is None else None
-        text = _finish(counter, 0.01, 10)
         try:
-            if result:
-                return parse(text), result
-            problem = text.strip()[-200:]
-        except ValueError as error:
-            problem = str(error)
-    raise BenchError(f"system calls cannot be counted: {problem}")
+            result = run()
+        finally:
+            text = _finish(counter, 0.01, 10)
+        return parse(text), result
 
 
 def idle_connections(gateway, port, path, count):
@@ -154,7 +164,3 @@ def _is_open(one):
         return True
     except OSError:
         return False
-
-
-def kernel_settings():
-    return {"tcp_congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control").strip()}

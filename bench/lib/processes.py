@@ -23,6 +23,12 @@ def need(tool):
     return found
 
 
+def executable(path):
+    if not os.access(path, os.X_OK) or os.path.isdir(path):
+        raise BenchError(f"{path} is no program that can be started")
+    return os.path.abspath(path)
+
+
 def raise_descriptor_limit(wanted=65536):
     """As many descriptors as allowed; children inherit them. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -2,11 +2,14 @@
 
 import platform
 
-from . import load, stats
+from . import stats
 from .processes import read
+from .workloads import WORKLOADS
 
 #: From there on a core counts as full.
 FULL = 0.95
+#: More than this share of the gateway's core gone to others is said in the report.
+FOREIGN = 0.1
 
 
 def machine():
@@ -20,7 +23,17 @@ def machine():
     return {"cpu": fields.get("model name", platform.machine()),
             "cores": sum(line.startswith("processor") for line in read("/proc/cpuinfo").splitlines()),
             "virtual": "hypervisor" in fields.get("flags", ""), "memory_gib": round(int(memory) / 2**20),
-            "kernel": platform.release(), "system": system, **load.kernel_settings()}
+            "kernel": platform.release(), "system": system,
+            "tcp_congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control").strip()}
+
+
+def siblings(core):
+    """The processors that share a physical core with this one, itself among them."""
+    found = set()
+    for part in read(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").strip().split(","):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1)) if first else set()
+    return found
 
 
 def columns(workload, field):
@@ -94,10 +107,15 @@ def workload_lines(workload, base):
                     "syscalls/req", "CPU used", "busy: gateway / load core"], rows)
     limited = [name for name in per_cpu
                if fields["load_core_busy"][name] >= FULL and fields["gateway_core_busy"][name] < FULL]
-    if limited and workload["kind"] == "closed" and not workload["name"].startswith("workers"):
+    shares_cores = WORKLOADS[workload["name"]].shares_cores
+    if limited and workload["kind"] == "closed" and not shares_cores:
         lines += ["", f"The load's core was the limit, not the gateway: {', '.join(limited)}. "
                       "Compare req/CPU-s there, not req/s."]
-    if workload["name"].startswith("workers"):
+    late = [f"{name} ({number(reached)})" for name, reached in fields["per_second"].items()
+            if workload.get("rate") and reached < 0.97 * workload["rate"]]
+    if late:
+        lines += ["", f"The rate was not reached: {', '.join(late)}."]
+    if shares_cores:
         lines += ["", "Gateway, load and upstream share the cores here: req/s says how they share, not how the "
                       "gateway scales. More cores (`--load-cores`) show that."]
     return lines + [f"- **FAILED** {text}" for text in workload["failures"]]
@@ -111,13 +129,21 @@ def markdown(found):
     changed = " with uncommitted changes" if found["changed"] else ""
     stolen = max((one["stolen"] for workload in found["workloads"] for one in workload["samples"]), default=0)
     failures = [f"{one['name']}: {text}" for one in found["workloads"] for text in one["failures"]]
+    foreign = stats.quartiles([one["foreign"] for workload in found["workloads"] for one in workload["samples"]])
+    warnings = []
+    if foreign and foreign[2] > FOREIGN:
+        warnings += [f"**This machine was busy with other work**: it took {foreign[2]:.0%} of the gateway's core in a "
+                     "quarter of the samples. Trust ratios only, latencies not at all.", ""]
+    if siblings(setting["core"]) & set(setting["load_cores"]):
+        warnings += ["**Gateway and load run on two threads of one physical core**, and slow each other down; "
+                     "choose others with `--core` and `--load-cores`.", ""]
     lines = [
         f"# Benchmark of {found['when']}, commit {found['commit']}{changed}", "",
         f"{machine_text['cpu']}, {machine_text['cores']} cores{virtual}, {machine_text['memory_gib']} GiB; "
         f"Linux {machine_text['kernel']}, {machine_text['system']}; TCP {machine_text['tcp_congestion_control']}.", "",
         f"{setting['rounds']} rounds of {setting['seconds']:g} s; gateway on core {setting['core']}, load and upstream "
         f"on {', '.join(map(str, setting['load_cores']))}. Up to {stolen:.1%} of a sample's time was taken by the "
-        "hypervisor.", "",
+        "hypervisor.", "", *warnings,
         "; ".join(f"{name}: {version}" for name, version in found["targets"].items()) + ".", "",
         f"Medians over the rounds. “{found['base']} ÷ it”: the ratio within each round, median [quartiles]. "
         "req/CPU-s: answers for a second of the gateway's processor time.", ""]

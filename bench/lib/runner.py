@@ -24,6 +24,7 @@ class Runner:
         self.pong = pong
         self.options = options
         self.running = []
+        self.counter = None
         # The workers of nginx give up root's rights and must still enter.
         self.folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
         self.folder.chmod(0o755)
@@ -43,8 +44,14 @@ class Runner:
         self.planned = sum(len(takers) * (self.options.rounds if one.kind != "idle" else 1) for one, takers in plan)
         for number in range(len(self.targets) + 1):
             check_port(self.options.port + number)
-        self.start([self.pong, self.options.port, len(self.options.load_cores)], self.options.load_cores,
-                   self.options.port, "pong")
+        upstream = self.start([self.pong, self.options.port, len(self.options.load_cores)], self.options.load_cores,
+                              self.options.port, "pong")
+        if not self.options.no_syscalls:
+            self.counter = load.SyscallCounter(
+                upstream.child.pid, lambda: load.ask(self.options.port, JOBS["300"], "/300"))
+            if not self.counter.tool:
+                print("neither perf nor strace may look at processes here: no system calls are counted",
+                      file=sys.stderr)
         return [self.measure(one, takers) for one, takers in plan if takers]
 
     def start(self, argv, cores, port, name, env=None):
@@ -52,6 +59,16 @@ class Runner:
         self.running.append(process)
         process.wait_for_port(port)
         return process
+
+    def start_gateway(self, target, workload, port, cores):
+        """What it takes to press it: (process, port, job, path, size of an answer). Its answer has been checked."""
+        folder = self.folder / f"{target.name}-{workload.name}"
+        folder.mkdir()
+        argv, env = target.start_arguments(folder, port, self.options.port, workload)
+        process = self.start(argv, cores, port, target.name, env)
+        job = JOBS[workload.job]
+        path = job.path if target.merges or not job.reference else job.reference
+        return process, port, job, path, load.check_answer(port, self.options.port, job, path)
 
     def takers(self, workload):
         """The targets that can do the job, or stand in as its reference."""
@@ -66,22 +83,15 @@ class Runner:
                  "kind": workload.kind, "samples": [], "idle": {}, "syscalls": {}, "failures": []}
         gateways = {}
         shared = set(options.load_cores) | {options.core}
-        cores = {options.core} if not workload.name.startswith("workers") else shared
-        load_cores = set(options.load_cores) if cores != shared else shared
+        cores, load_cores = (shared, shared) if workload.shares_cores else ({options.core}, set(options.load_cores))
         try:
             for place, target in enumerate(takers):
-                port = options.port + 1 + place
-                folder = self.folder / f"{target.name}-{workload.name}"
-                folder.mkdir()
-                argv, env = target.start_arguments(folder, port, options.port, workload)
-                process = self.start(argv, cores, port, target.name, env)
-                job = JOBS[workload.job]
-                path = job.path if target.merges or not job.reference else job.reference
                 try:
-                    size = load.check_answer(port, options.port, job, path)
+                    gateways[target.name] = self.start_gateway(target, workload, options.port + 1 + place, cores)
                 except BenchError as error:
-                    raise BenchError(f"{target.name}, workload {workload.name}: {error}") from error
-                gateways[target.name] = (process, port, job, path, size)
+                    # The others are measured all the same; the run ends with a failure.
+                    found["failures"].append(f"{target.name}: {error}")
+                    print(f"\n{workload.name}: {target.name} is left out: {error}", file=sys.stderr)
             if workload.kind == "idle":
                 self.hold(found, gateways, workload)
                 return found
@@ -92,18 +102,23 @@ class Runner:
                 for place in range(len(names)):
                     name = names[(number + place) % len(names)]
                     self.progress(f"{workload.name}: round {number + 1} of {options.rounds}, {name}")
-                    sample = self.sample(*gateways[name], workload, cores, load_cores, rate)
+                    try:
+                        sample = self.sample(*gateways[name], workload, cores, load_cores, rate)
+                    except BenchError as error:
+                        found["failures"].append(f"{name}, round {number + 1}: {error}")
+                        continue
                     found["samples"].append({"target": name, "round": number, **sample})
                     if sample["errors"]:
                         found["failures"].append(f"{name}, round {number + 1}: {sample['errors']}")
-            if workload.kind == "closed":
+            if workload.kind == "closed" and self.counter and self.counter.tool:
                 for name in names:
                     self.count_syscalls(found, name, gateways[name], workload, load_cores)
             return found
         finally:
-            for process, *_ in gateways.values():
+            # All but the upstream.
+            for process in self.running[1:]:
                 process.stop()
-                self.running.remove(process)
+            del self.running[1:]
 
     def press(self, port, job, path, workload, seconds, cores, rate):
         if rate is not None:
@@ -131,12 +146,16 @@ class Runner:
             "p50_us": found["p50_us"], "p99_us": found["p99_us"], "p999_us": found["p999_us"],
             "resident_bytes": process.resident_bytes(),
             "gateway_core_busy": gateway_busy, "load_core_busy": load_busy,
+            # What else ran on the gateway's core; unknown where the load may run there as well.
+            "foreign": None if workload.shares_cores else max(0.0, gateway_busy - cpu_s / found["seconds"]),
             "stolen": max(gateway_stolen, load_stolen), "errors": errors,
         }
 
     def rate(self, gateways, workload, load_cores):
         """A share of what the reference does when oha presses it as hard as it can; the same for every target."""
-        name = self.reference.name if self.reference.name in gateways else next(iter(gateways))
+        name = self.reference.name if self.reference.name in gateways else next(iter(gateways), None)
+        if name is None:
+            return 0
         _, port, _, path, _ = gateways[name]
         self.progress(f"{workload.name}: the peak of {name}", step=0)
         peaks = [load.oha(port, path, workload, None, self.options.seconds, load_cores) for _ in range(3)]
@@ -152,11 +171,9 @@ class Runner:
 
     def count_syscalls(self, found, name, gateway, workload, load_cores):
         process, port, job, path, size = gateway
-        if self.options.no_syscalls:
-            return
         self.progress(f"{workload.name}: system calls of {name}", step=0)
-        calls, result = load.syscalls(
-            process, lambda: load.wrk(port, job, path, workload, SYSCALL_SECONDS * workload.stretch, load_cores))
+        calls, result = self.counter.count(
+            process.pids(), lambda: load.wrk(port, job, path, workload, SYSCALL_SECONDS * workload.stretch, load_cores))
         requests = result["bytes"] / size if job.by_bytes else result["requests"]
         found["syscalls"][name] = calls / requests if requests else None
 

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .processes import need
+from .processes import BenchError, executable, need
 from .workloads import krakend_json
+
+PEER_NAMES = ("nginx", "haproxy", "hyper", "pingora", "krakend", "envoy", "caddy")
+PEERS = Path(__file__).resolve().parent.parent / "peers"
 
 
 @dataclass
@@ -35,11 +39,19 @@ class Target:
         return argv, {**env, **self.env}
 
     def version(self):
-        flags = {"shoal": ["version"], "krakend": ["version"], "nginx": ["-v"], "haproxy": ["-v"],
-                 "envoy": ["--version"], "caddy": ["version"], "proxy": ["--version"]}[self.kind]
-        run = subprocess.run([self.binary, *flags], capture_output=True, text=True, timeout=20, check=False)
-        lines = (run.stdout + run.stderr).strip().splitlines()
-        return lines[0] if lines else "unknown"
+        if self.kind == "proxy":
+            return locked_version(self.name)
+        flag = {"nginx": "-v", "haproxy": "-v", "envoy": "--version"}.get(self.kind, "version")
+        run = subprocess.run([self.binary, flag], capture_output=True, text=True, timeout=20, check=False)
+        found = re.search(r"\d+\.\d+\.\d+[^\s/]*", run.stdout + run.stderr)
+        return found[0] if found else "unknown"
+
+
+def locked_version(name):
+    """Of the crate that a proxy of ours stands for."""
+    crate = {"pingora": "pingora-proxy"}.get(name, name)
+    found = re.search(f'name = "{crate}"\nversion = "([^"]+)"', (PEERS / "Cargo.lock").read_text())
+    return found[1] if found else "unknown"
 
 
 def _shoal(binary, folder, port, upstream_port, workload):
@@ -173,6 +185,8 @@ def gateways(texts, built):
         name, is_named, path = text.partition("=")
         if not is_named:
             name, path = "shoal", text
+        if name in {one.name for one in found} | {*PEER_NAMES}:
+            raise BenchError(f"two targets are called {name}: --gateway NAME=PATH names one")
         found.append(Target(name, "shoal", os.path.abspath(path)))
     return found
 
@@ -181,15 +195,15 @@ def epoll_twin(gateway):
     return Target(f"{gateway.name}-epoll", "shoal", gateway.binary, {"SHOAL_DRIVER": "epoll"})
 
 
-def peers(paths, peers_folder):
+def peers(paths):
     """Every peer that is wanted by name, by path or because it is installed: {name: function that finds it}."""
     found = {"nginx": lambda: Target("nginx", "nginx", need("nginx")),
              "haproxy": lambda: Target("haproxy", "haproxy", need("haproxy"))}
     for name in ("hyper", "pingora"):
-        binary = Path(peers_folder) / "target" / "release" / f"{name}-proxy"
+        binary = PEERS / "target" / "release" / f"{name}-proxy"
         found[name] = lambda name=name, binary=binary: Target(name, "proxy", str(binary))
-    for name in ("envoy", "caddy", "krakend"):
+    for name in PEER_NAMES[4:]:
         path = paths.get(name) or shutil.which(name)
         if path:
-            found[name] = lambda name=name, path=path: Target(name, name, os.path.abspath(path))
+            found[name] = lambda name=name, path=path: Target(name, name, executable(path))
     return found

@@ -47,6 +47,8 @@ class Workload:
     share: float = 0
     routes: int = 0
     workers: int = 1
+    #: gateway, load and upstream may use any of the cores
+    shares_cores: bool = False
     #: a sample takes so many times the seconds that are asked for
     stretch: float = 1
 
@@ -73,8 +75,10 @@ def _table():
     for share in (50, 80):
         yield Workload(f"rate-{share}", f"300 B at {share} % of the reference's peak rate", "300", 64, "open",
                        share / 100, stretch=2)
-    yield Workload("workers-1", "300 B, 1 worker on any core: the load shares the cores", "300", 256, workers=1)
-    yield Workload("workers-2", "300 B, 2 workers on any core: the load shares the cores", "300", 256, workers=2)
+    yield Workload("workers-1", "300 B, 1 worker on any core: the load shares the cores", "300", 256, workers=1,
+                   shares_cores=True)
+    yield Workload("workers-2", "300 B, 2 workers on any core: the load shares the cores", "300", 256, workers=2,
+                   shares_cores=True)
 
 
 WORKLOADS = {one.name: one for one in _table()}

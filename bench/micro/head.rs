@@ -1,10 +1,10 @@
 //! Time and allocations of reading and writing message heads; each step's result is checked before it is timed.
 #![allow(unsafe_code, reason = "an allocator that counts cannot be written without")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[allow(dead_code, reason = "each benchmark uses its own part")]
+mod counting;
+
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use shoal::message::date::DateCache;
 use shoal::message::head::{Framing, RequestHead, ResponseHead};
@@ -14,9 +14,8 @@ use shoal::wire::http1::parse::{self, HeadLimits, Progress};
 
 const LIMITS: HeadLimits =
     HeadLimits { bytes_max: 1 << 20, headers_max: 1000, uri_bytes_max: 1 << 20 };
-/// The best of so many rounds counts: the others were disturbed.
-const ROUNDS: u32 = 15;
-const ROUND: Duration = Duration::from_millis(20);
+/// Calls between two looks at the clock.
+const CALLS: u32 = 100;
 
 /// What wrk sends with a handful of headers, about 200 bytes.
 const SMALL_REQUEST: &[u8] = b"GET /v1/users/12345?fields=name,email HTTP/1.1\r\nHost: gateway.example.com:8080\r\n\
@@ -37,32 +36,12 @@ const BROWSER_REQUEST: &[u8] = b"GET /catalog/products/search?q=running+shoes&pa
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
     Content-Type: application/json\r\nContent-Length: 300\r\nConnection: keep-alive\r\nX-Request-Id: 6f1c2d3e4b5a\r\n\r\n";
 
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system allocator unchanged; only a counter is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's obligations are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's obligations are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 fn main() {
-    println!("{:<34} {:>8} {:>10} {:>8}", "step", "bytes", "ns", "allocs");
+    counting::title();
     request_heads();
     answer_head();
     answer_encoding();
+    request_encoding();
     chunked_decoding();
 }
 
@@ -100,6 +79,7 @@ fn answer_head() {
     });
 }
 
+/// What a client gets, as the gateway puts it together: its own headers, those of the answer, the length.
 fn answer_encoding() {
     let mut out = Vec::with_capacity(4096);
     let mut dates = DateCache::default();
@@ -112,6 +92,32 @@ fn answer_encoding() {
         encode::content_length(&mut out, black_box(300));
         encode::end(&mut out);
         assert!(out.len() == 151 && out.ends_with(b"Content-Length: 300\r\n\r\n"));
+        black_box(&out);
+    });
+}
+
+/// What an upstream gets, as the gateway puts it together: the forwarding headers and the client's that pass on.
+fn request_encoding() {
+    const HEADERS: &[(&[u8], &[u8])] = &[
+        (b"User-Agent", b"wrk/4.2.0"),
+        (b"X-Forwarded-For", b"192.0.2.7"),
+        (b"X-Forwarded-Host", b"gateway.example.com:8080"),
+        (b"X-Request-Id", b"6f1c2d3e4b5a"),
+        (b"Accept-Encoding", b"gzip"),
+    ];
+    const END: &[u8] = b"X-Request-Id: 6f1c2d3e4b5a\r\nAccept-Encoding: gzip\r\n\r\n";
+    let mut out = Vec::with_capacity(4096);
+    let target = b"/v1/users/12345?fields=name%2Cemail";
+    measure("request head written", 225, &mut || {
+        out.clear();
+        assert!(encode::is_target_safe(black_box(target)));
+        encode::request_line(&mut out, black_box(b"GET"), target);
+        encode::header(&mut out, b"Host", black_box(b"users.internal:8000"));
+        for (name, value) in black_box(HEADERS) {
+            encode::header(&mut out, name, value);
+        }
+        encode::end(&mut out);
+        assert!(out.len() == 225 && out.ends_with(END));
         black_box(&out);
     });
 }
@@ -143,26 +149,11 @@ fn chunked_decoding() {
     }
 }
 
-/// Prints the best time of several rounds. After the first call no memory may be allocated.
+/// No memory may be allocated once it is warm.
 fn measure(name: &str, bytes: usize, step: &mut dyn FnMut()) {
-    step();
-    let allocated = ALLOCATIONS.load(Ordering::Relaxed);
-    let mut best_ns = f64::INFINITY;
-    for _ in 0..ROUNDS {
-        let (mut calls, begin) = (0u32, Instant::now());
-        let elapsed = loop {
-            for _ in 0..100 {
-                step();
-            }
-            calls += 100;
-            let elapsed = begin.elapsed();
-            if elapsed > ROUND {
-                break elapsed;
-            }
-        };
-        best_ns = best_ns.min(elapsed.as_secs_f64() * 1e9 / f64::from(calls));
-    }
-    let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocated;
-    println!("{name:<34} {bytes:>8} {best_ns:>10.1} {allocated:>8}");
-    assert_eq!(allocated, 0, "{name} must not allocate once it is warm");
+    counting::measure(&format!("{name} ({bytes} bytes)"), CALLS, 0.0, &mut || {
+        for _ in 0..CALLS {
+            step();
+        }
+    });
 }

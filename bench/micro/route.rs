@@ -1,6 +1,7 @@
 //! Time and allocations of finding the route of a request among few and among many.
 #![allow(unsafe_code, reason = "an allocator that counts cannot be written without")]
 
+#[allow(dead_code, reason = "each benchmark uses its own part")]
 mod counting;
 
 use std::hint::black_box;

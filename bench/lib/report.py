@@ -8,6 +8,8 @@ from .workloads import WORKLOADS
 
 #: From there on a core counts as full.
 FULL = 0.95
+#: A closed loop keeps all its connections busy; below this share of them some were not served.
+IN_USE = 0.7
 #: More than this share of the gateway's core gone to others is said in the report.
 FOREIGN = 0.1
 
@@ -111,6 +113,12 @@ def workload_lines(workload, base):
     if limited and workload["kind"] == "closed" and not shares_cores:
         lines += ["", f"The load's core was the limit, not the gateway: {', '.join(limited)}. "
                       "Compare req/CPU-s there, not req/s."]
+    unserved = [f"{name} ({number(held)})" for name, held in medians(workload, "in_use").items()
+                if held is not None and held < IN_USE * workload["connections"]]
+    if unserved:
+        lines += ["", f"Not all of the {workload['connections']} connections had a request in flight; on average it "
+                      f"was so with {', '.join(unserved)}: the others were not accepted in time, or waited unserved. "
+                      "Do not compare latencies there."]
     late = [f"{name} ({number(reached)})" for name, reached in fields["per_second"].items()
             if workload.get("rate") and reached < 0.97 * workload["rate"]]
     if late:
@@ -127,6 +135,7 @@ def markdown(found):
     setting = found["settings"]
     virtual = ", virtual" if machine_text["virtual"] else ""
     changed = " with uncommitted changes" if found["changed"] else ""
+    origin = f"commit {found['commit']}{changed}" if found["built"] else "gateways given as files"
     stolen = max((one["stolen"] for workload in found["workloads"] for one in workload["samples"]), default=0)
     failures = [f"{one['name']}: {text}" for one in found["workloads"] for text in one["failures"]]
     foreign = stats.quartiles([one["foreign"] for workload in found["workloads"] for one in workload["samples"]])
@@ -138,7 +147,7 @@ def markdown(found):
         warnings += ["**Gateway and load run on two threads of one physical core**, and slow each other down; "
                      "choose others with `--core` and `--load-cores`.", ""]
     lines = [
-        f"# Benchmark of {found['when']}, commit {found['commit']}{changed}", "",
+        f"# Benchmark of {found['when']}, {origin}", "",
         f"{machine_text['cpu']}, {machine_text['cores']} cores{virtual}, {machine_text['memory_gib']} GiB; "
         f"Linux {machine_text['kernel']}, {machine_text['system']}; TCP {machine_text['tcp_congestion_control']}.", "",
         f"{setting['rounds']} rounds of {setting['seconds']:g} s; gateway on core {setting['core']}, load and upstream "
@@ -194,7 +203,7 @@ def svg(found):
             bars.append(f'<text x="{135 + width:.1f}" y="{y + 11}">{name} {number(values[name])}</text>')
             y += 16
         y += 10
-    title = f"Requests per CPU-second, {found['when']}, commit {found['commit']}"
+    title = f"Requests per CPU-second, {found['when']}"
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{y}" '
             f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
             f'<text x="10" y="24" font-size="15">{title}</text>{"".join(bars)}</svg>\n')

@@ -143,6 +143,9 @@ class Runner:
             "requests": requests, "seconds": found["seconds"], "per_second": requests / found["seconds"],
             "cpu_s": cpu_s, "per_cpu_second": requests / cpu_s if cpu_s else None,
             "cores_used": cpu_s / found["seconds"],
+            # In a closed loop, rate times latency is how many connections have a request in flight.
+            "in_use": None if job.by_bytes or "mean_us" not in found
+                      else found["requests"] / found["seconds"] * found["mean_us"] / 1e6,
             "p50_us": found["p50_us"], "p99_us": found["p99_us"], "p999_us": found["p999_us"],
             "resident_bytes": process.resident_bytes(),
             "gateway_core_busy": gateway_busy, "load_core_busy": load_busy,

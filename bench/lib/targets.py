@@ -1,5 +1,6 @@
 """The gateways: how each is configured and started for the same jobs."""
 
+import hashlib
 import json
 import os
 import re
@@ -44,7 +45,11 @@ class Target:
         flag = {"nginx": "-v", "haproxy": "-v", "envoy": "--version"}.get(self.kind, "version")
         run = subprocess.run([self.binary, flag], capture_output=True, text=True, timeout=20, check=False)
         found = re.search(r"\d+\.\d+\.\d+[^\s/]*", run.stdout + run.stderr)
-        return found[0] if found else "unknown"
+        version = found[0] if found else "unknown"
+        if self.kind == "shoal":
+            # Two builds of a version are two things to compare.
+            version += f" ({hashlib.sha256(Path(self.binary).read_bytes()).hexdigest()[:8]})"
+        return version
 
 
 def locked_version(name):

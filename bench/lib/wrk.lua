@@ -23,9 +23,10 @@ end
 function done(summary, latency, requests)
   local errors = summary.errors
   print(string.format(
-    'RESULT {"requests": %d, "seconds": %.6f, "bytes": %d, "p50_us": %d, "p99_us": %d, "p999_us": %d, ' ..
+    'RESULT {"requests": %d, "seconds": %.6f, "bytes": %d, "mean_us": %d, ' ..
+      '"p50_us": %d, "p99_us": %d, "p999_us": %d, ' ..
       '"errors": {"connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}}',
     summary.requests, summary.duration / 1e6, summary.bytes,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+    latency.mean, latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
     errors.connect, errors.read, errors.write, errors.status, errors.timeout))
 end

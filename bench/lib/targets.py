@@ -67,7 +67,8 @@ def _shoal(binary, folder, port, upstream_port, workload):
 
 def _krakend(binary, folder, port, upstream_port, workload):
     argv, _ = _shoal(binary, folder, port, upstream_port, workload)
-    return argv, {"GOMAXPROCS": str(workload.workers)}
+    # It would report its use over the network.
+    return argv, {"GOMAXPROCS": str(workload.workers), "USAGE_DISABLE": "1"}
 
 
 def _nginx(binary, folder, port, upstream_port, workload):

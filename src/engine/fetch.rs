@@ -1,6 +1,7 @@
 //! One call to one backend: build the request, send it, follow redirects, judge the status, decode and edit the answer.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use super::Gateway;
@@ -45,8 +46,24 @@ pub struct Context<'x> {
 /// The connections for where a call goes, and the credentials that its configuration brings.
 struct Destination<'p> {
     pool: Result<Rc<Pool>, UpstreamError>,
-    host: Cow<'p, HostPlan>,
+    host: Host<'p>,
     authority: Rc<str>,
+}
+
+/// A host of the plan, or one that service discovery has found.
+enum Host<'p> {
+    Planned(&'p HostPlan),
+    Found(Box<HostPlan>),
+}
+
+impl Deref for Host<'_> {
+    type Target = HostPlan;
+    fn deref(&self) -> &HostPlan {
+        match self {
+            Host::Planned(host) => host,
+            Host::Found(host) => host,
+        }
+    }
 }
 
 /// An answer's head has come.
@@ -111,9 +128,9 @@ impl Gateway {
             Err(failure) => return failure.into(),
         };
         if backend.stages.is_empty() {
-            return self.perform(backend, &call, destination).await.into();
+            return self.perform(backend, &call, &destination).await.into();
         }
-        Box::pin(self.perform_staged(backend, &mut call, destination)).await
+        Box::pin(self.perform_staged(backend, &mut call, &destination)).await
     }
 
     /// Chooses a host and fills the URL and the headers.
@@ -132,13 +149,15 @@ impl Gateway {
         let separator = query::separator(&target);
         query::forward(context.exchange.head.query(), &backend.query, separator, &mut target);
         let headers = match &backend.headers {
-            None => context.headers.iter().cloned().collect(),
-            Some(listed) => context
-                .headers
-                .iter()
-                .filter(|header| is_listed(listed, &header.name))
-                .cloned()
-                .collect(),
+            None => Cow::Borrowed(context.headers),
+            Some(listed) => Cow::Owned(
+                context
+                    .headers
+                    .iter()
+                    .filter(|header| is_listed(listed, &header.name))
+                    .cloned()
+                    .collect(),
+            ),
         };
         let call = Call {
             exchange: context.exchange,
@@ -160,14 +179,14 @@ impl Gateway {
             Hosts::Fixed(hosts) => {
                 let id = *self.pick(hosts)?;
                 let authority = self.hosts[id.index()].authority.clone();
-                let host = Cow::Borrowed(self.plan.host(id));
+                let host = Host::Planned(self.plan.host(id));
                 Destination { pool: self.pool_of(id), host, authority }
             }
             Hosts::Discovered(feed) => {
                 let (host, upstream) = self.discovered(*feed)?;
                 let authority = Rc::from(&*host.authority);
                 let pool = self.upstreams.pool(&upstream);
-                Destination { pool, host: Cow::Owned(host), authority }
+                Destination { pool, host: Host::Found(Box::new(host)), authority }
             }
         })
     }
@@ -177,7 +196,7 @@ impl Gateway {
         &self,
         backend: &BackendPlan,
         call: &mut Call<'_>,
-        destination: Destination<'_>,
+        destination: &Destination<'_>,
     ) -> Outcome {
         let stages = self.stages_of(backend);
         let mut outcome: Option<Outcome> = None;
@@ -220,7 +239,7 @@ impl Gateway {
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
-        destination: Destination<'_>,
+        destination: &Destination<'_>,
     ) -> Result<Answer, Failure> {
         let fetched = self.send(backend, call, destination).await?;
         if backend.is_raw {
@@ -234,14 +253,14 @@ impl Gateway {
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
-        destination: Destination<'_>,
+        destination: &Destination<'_>,
     ) -> Result<Fetched, Failure> {
-        let Destination { pool, host, authority } = destination;
         // A stage may have sent the call elsewhere; the credentials of the configured host stay here then.
-        let is_at_home = call.url.authority == authority;
-        let authorization = host.authorization.as_deref().filter(|_| is_at_home);
+        let is_at_home = call.url.authority == destination.authority;
+        let authorization = destination.host.authorization.as_deref().filter(|_| is_at_home);
         let mut pool = if is_at_home {
-            pool.map_err(|error| unreachable_host(backend, &host, call, &error))?
+            let pool = destination.pool.as_ref();
+            pool.map_err(|error| unreachable_host(backend, &destination.host, call, error))?.clone()
         } else {
             self.pool_to(&call.url)
                 .map_err(|error| exchange_failure(&call.method, &call.url, error))?
@@ -259,17 +278,6 @@ impl Gateway {
                 let message = quoted(&method, &url.text(), "the url cannot be sent");
                 return Err(Failure::new(Cause::BadUrl, message));
             }
-            let request = RequestHead {
-                method: &method,
-                url,
-                headers: &call.headers,
-                authorization: authorization.filter(|_| keeps_secrets),
-                referer: referer.as_deref(),
-                drops_secrets: !keeps_secrets,
-                drops_body_headers: !sends_body,
-                ask_for_gzip: self.plan.client.ask_for_gzip,
-                keep_alive: self.plan.client.keep_alive,
-            };
             let body = match (&kept_body, &call.body) {
                 _ if !sends_body || call.body.is_empty() => OutgoingBody::Empty,
                 (Some(bytes), _) => OutgoingBody::Bytes(bytes.clone()),
@@ -280,8 +288,19 @@ impl Gateway {
                     OutgoingBody::Stream { incoming: incoming.clone(), chunked }
                 }
             };
-            let mut head = Buffer::take().into_vec();
-            let asked_for_gzip = request.write(&body, &mut head);
+            let mut head = Buffer::small().into_vec();
+            let asked_for_gzip = RequestHead {
+                method: &method,
+                url,
+                headers: &call.headers,
+                authorization: authorization.filter(|_| keeps_secrets),
+                referer: referer.as_deref(),
+                drops_secrets: !keeps_secrets,
+                drops_body_headers: !sends_body,
+                ask_for_gzip: self.plan.client.ask_for_gzip,
+                keep_alive: self.plan.client.keep_alive,
+            }
+            .write(&body, &mut head);
             let attempt = Attempt {
                 head,
                 is_head_request: method == "HEAD",
@@ -553,7 +572,7 @@ fn pass_through(fetched: Fetched) -> Answer {
         // A 304 has no content that could have a type (Go's server drops it as well).
         let is_moot = response.head.status == 304 && is("content-type");
         if hop_by_hop::crosses_to_client(fields, name) && !is_undone && !is_moot {
-            headers.push(name, value);
+            headers.push_parsed(name, value);
         }
     }
     let status = response.head.status;
@@ -605,10 +624,7 @@ async fn decode(
         StatusRule::PassOn => {
             let content_type = content_type(&fetched.response);
             let body = error_body(&mut fetched).await;
-            Err(Failure {
-                content_type: Some(content_type),
-                ..Failure::new(Cause::StatusPassedOn(status), body)
-            })
+            Err(Failure::new(Cause::StatusPassedOn(status), body).typed(Some(content_type)))
         }
         StatusRule::Details(name) => {
             let content_type = content_type(&fetched.response);

@@ -57,38 +57,23 @@ fn of_answer(
     };
     // What a stage put on the answer; an object without members takes none (specification, section 2.13).
     let own = if answer.data.is_empty() { HeaderBlock::default() } else { answer.headers };
-    headers.push_lines(own.as_bytes());
-    if let Some(content_type) = render.content_type().filter(|_| !own.has("content-type")) {
+    headers.append(&own);
+    if let Some(content_type) = render.content_type().filter(|_| !own.has_content_type) {
         headers.push(b"Content-Type", content_type.as_bytes());
     }
     let mut bytes = Vec::with_capacity(answer.data.json_len_hint());
     encode(render, &answer.data, &mut bytes);
-    Reply { headers, body: Body::Bytes(bytes), has_date: own.has("date"), ..Reply::empty(200) }
+    Reply { headers, body: Body::Bytes(bytes), ..Reply::empty(200) }
 }
 
 fn passed_through(answer: Answer, mut headers: HeaderBlock) -> Reply {
-    let (mut has_type, mut has_date) = (false, false);
-    for (name, _) in answer.headers.iter() {
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        match name.len() {
-            4 => has_date |= is("date"),
-            12 => has_type |= is("content-type"),
-            16 => has_type |= is("content-encoding"),
-            _ => {}
-        }
-    }
-    let sniff = answer.body.is_some() && !has_type && answer.status != 304;
-    headers.push_lines(answer.headers.as_bytes());
+    let sniff = answer.body.is_some()
+        && !answer.headers.has_content_type
+        && !answer.headers.has_content_encoding
+        && answer.status != 304;
+    headers.append(&answer.headers);
     let body = answer.body.unwrap_or(Body::Empty);
-    Reply {
-        status: answer.status,
-        headers,
-        body,
-        upload: answer.upload,
-        close: false,
-        sniff,
-        has_date,
-    }
+    Reply { status: answer.status, headers, body, upload: answer.upload, close: false, sniff }
 }
 
 fn encode(render: Render, data: &Document, out: &mut Vec<u8>) {
@@ -109,6 +94,7 @@ fn encode(render: Render, data: &Document, out: &mut Vec<u8>) {
 fn of_failure(router: &RouterPlan, failure: Failure, mut headers: HeaderBlock) -> Reply {
     headers.push_lines(NOT_COMPLETED);
     let status = failure.status();
+    let failure = failure.into_details();
     let mut body = Body::Empty;
     if router.return_error_msg {
         // An upstream's own content type counts even where it sent no body, as to a HEAD.

@@ -44,7 +44,7 @@ pub struct Reading {
     pub in_fields: bool,
     /// Empty lines skipped before the start line.
     pub empty_lines: u8,
-    /// Where the line begins that is not whole yet.
+    /// Where the line begins that is not whole yet; at first, where the message begins.
     pub line_at: usize,
     /// How much of the buffer has been looked at.
     pub seen: usize,
@@ -214,6 +214,12 @@ impl ResponseHead {
     pub fn reset(&mut self) {
         self.bytes.clear();
         self.forget();
+    }
+
+    /// A head to be parsed from what comes behind the bytes that are there: they are room, not part of it.
+    pub fn behind(room: usize) -> ResponseHead {
+        let reading = Reading { line_at: room, ..Reading::default() };
+        ResponseHead { reading, ..ResponseHead::default() }
     }
 
     /// Drops the head's bytes and makes ready for the answer that begins behind them: after an interim one.

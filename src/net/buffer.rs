@@ -7,11 +7,17 @@ use monoio::buf::{IoBuf, IoBufMut};
 
 /// Room for a response head and a small body; most answers fit.
 pub const BUFFER_BYTES: usize = 16 * 1024;
-/// Buffers kept for reuse on each core: 4 MiB at most.
+/// Room for a head: what is written in one go and forgotten takes no more of the processor's cache than it needs.
+pub const SMALL_BYTES: usize = 1024;
+/// A buffer that grew beyond twice its size is not kept.
+const SMALL_BYTES_MAX: usize = 2 * SMALL_BYTES;
+const BUFFER_BYTES_MAX: usize = 2 * BUFFER_BYTES;
+/// Buffers of each size kept for reuse on each core: a little over 4 MiB at most.
 const POOLED_MAX: usize = 256;
 
 thread_local! {
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static SMALL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An owned, growable byte buffer of at least [`BUFFER_BYTES`], pooled per core.
@@ -23,6 +29,12 @@ impl Buffer {
     pub fn take() -> Buffer {
         let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
         Buffer(pooled.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES)))
+    }
+
+    /// An empty buffer of [`SMALL_BYTES`] from its pool.
+    pub fn small() -> Buffer {
+        let pooled = SMALL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+        Buffer(pooled.unwrap_or_else(|| Vec::with_capacity(SMALL_BYTES)))
     }
 
     /// A buffer outside the pool's size, for bodies that are larger.
@@ -51,14 +63,16 @@ impl Drop for Buffer {
     }
 }
 
-/// Returns a vector of the pool's size to the pool; any other is freed.
+/// Returns a vector of a pool's size to its pool; any other is freed.
 pub fn give_back(mut bytes: Vec<u8>) {
-    if bytes.capacity() < BUFFER_BYTES || bytes.capacity() > 2 * BUFFER_BYTES {
-        return;
-    }
+    let pool = match bytes.capacity() {
+        SMALL_BYTES..=SMALL_BYTES_MAX => &SMALL,
+        BUFFER_BYTES..=BUFFER_BYTES_MAX => &POOL,
+        _ => return,
+    };
     bytes.clear();
     // The pool is gone while a thread ends: the buffer is then simply freed.
-    let _ = POOL.try_with(|pool| {
+    let _ = pool.try_with(|pool| {
         let mut pool = pool.borrow_mut();
         if pool.len() < POOLED_MAX {
             pool.push(bytes);
@@ -162,6 +176,15 @@ mod tests {
         let second = Buffer::take();
         assert!(second.is_empty());
         assert_eq!(second.as_ptr(), address);
+    }
+
+    #[test]
+    fn small_buffers_have_a_pool_of_their_own() {
+        let first = Buffer::small();
+        let address = first.as_ptr();
+        drop(first);
+        assert_ne!(Buffer::take().as_ptr(), address);
+        assert_eq!(Buffer::small().as_ptr(), address);
     }
 
     #[test]

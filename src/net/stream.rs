@@ -69,8 +69,35 @@ impl Stream {
             buffer.vec().capacity() > buffer.vec().len() && count > 0,
             "a read needs room"
         );
-        let (result, spare) = self.tcp_mut().read(Spare { bytes: buffer, count_max: count }).await;
-        (self.told(result), spare.bytes)
+        let mut spare = Spare { bytes: buffer, count_max: count };
+        loop {
+            let (result, returned) = self.tcp_mut().read(spare).await;
+            spare = returned;
+            match self.told(result) {
+                // The ring does not wait on a socket that is being spliced meanwhile (see `splice`).
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Err(error) = self.readable().await {
+                        return (Err(error), spare.bytes);
+                    }
+                }
+                result => return (result, spare.bytes),
+            }
+        }
+    }
+
+    /// Appends what has arrived, at most `count_max` bytes and the buffer's spare room, without waiting. Zero is nothing:
+    /// an end or an error is left for the next read to tell.
+    pub fn read_ready(&self, buffer: &mut Vec<u8>, count_max: usize) -> usize {
+        let spare = buffer.spare_capacity_mut();
+        let count = spare.len().min(count_max);
+        // SAFETY: the pointer and the count describe the vector's spare capacity; the socket is open as long as `self` lives.
+        let got = unsafe {
+            libc::recv(self.socket, spare.as_mut_ptr().cast(), count, libc::MSG_DONTWAIT)
+        };
+        let got = usize::try_from(got).unwrap_or(0);
+        // SAFETY: the kernel initialised `got` bytes behind the content, at most as many as there was room for.
+        unsafe { buffer.set_len(buffer.len() + got) };
+        got
     }
 
     /// Sends the whole buffer from `from` on.
@@ -83,6 +110,11 @@ impl Stream {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), unsent.bytes),
                 Ok(sent) => unsent.from += sent,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Err(error) = self.writable().await {
+                        return (Err(error), unsent.bytes);
+                    }
+                }
                 Err(error) => return (Err(error), unsent.bytes),
             }
         }

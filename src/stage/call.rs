@@ -28,7 +28,7 @@ impl<'x> Header<'x> {
     }
 }
 
-/// Header lines of a call, borrowed from the client's request or from the plan wherever possible.
+/// Header lines for upstreams, borrowed from the client's request or from the plan wherever possible.
 pub type Headers<'x> = SmallVec<[Header<'x>; 8]>;
 
 /// The body of a call. Only one call of an exchange can have the stream.
@@ -58,7 +58,8 @@ pub struct Call<'x> {
     pub method: Cow<'x, str>,
     /// Where it goes. A stage that sends it elsewhere must have a reason.
     pub url: Url,
-    pub headers: Headers<'x>,
+    /// Those of the endpoint, unless the backend or a stage has others.
+    pub headers: Cow<'x, [Header<'x>]>,
     pub body: CallBody,
     /// Parameters that earlier calls of a sequence gave, beside those of the path, under their internal names.
     pub extra_params: &'x [(String, String)],

@@ -1,5 +1,7 @@
 //! `Failure`: why there is no answer, and the one table from causes to statuses (specification, section 2.12).
 
+use std::ops::Deref;
+
 /// What went wrong, for counters, breakers and the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -54,9 +56,13 @@ impl Cause {
     }
 }
 
-/// A failed call or request. The text goes to the log, and to the client where `return_error_msg` asks for it.
+/// A failed call or request. One pointer, because most calls do not fail and all of them carry the room for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Failure(Box<Details>);
+
+/// What is known of a failure. The text goes to the log, and to the client where `return_error_msg` asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
     pub cause: Cause,
     pub message: String,
     /// The content type of `message`, when it is an upstream's body.
@@ -65,9 +71,28 @@ pub struct Failure {
     pub parts: Vec<String>,
 }
 
+impl Deref for Failure {
+    type Target = Details;
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
 impl Failure {
     pub fn new(cause: Cause, message: impl Into<String>) -> Failure {
-        Failure { cause, message: message.into(), content_type: None, parts: Vec::new() }
+        let message = message.into();
+        Failure(Box::new(Details { cause, message, content_type: None, parts: Vec::new() }))
+    }
+
+    /// The same, with the content type of its text.
+    #[must_use]
+    pub fn typed(mut self, content_type: Option<String>) -> Failure {
+        self.0.content_type = content_type;
+        self
+    }
+
+    pub fn into_details(self) -> Details {
+        *self.0
     }
 
     pub fn status(&self) -> u16 {
@@ -76,8 +101,10 @@ impl Failure {
 
     /// What is left when every backend failed: the messages in the order in which they came.
     pub fn merged(failures: Vec<Failure>) -> Failure {
-        let parts: Vec<String> = failures.into_iter().map(|failure| failure.message).collect();
-        Failure { cause: Cause::Merged, message: parts.join("\n"), content_type: None, parts }
+        let parts: Vec<String> = failures.into_iter().map(|failure| failure.0.message).collect();
+        let mut failure = Failure::new(Cause::Merged, parts.join("\n"));
+        failure.0.parts = parts;
+        failure
     }
 }
 

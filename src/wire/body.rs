@@ -6,7 +6,8 @@ use std::rc::Rc;
 use super::http1::body::{BodyReader, ReadError};
 use super::http1::client::Response;
 use crate::message::head::{Framing, RequestHead};
-use crate::net::Stream;
+use crate::net::splice::Cut;
+use crate::net::{Stream, splice};
 
 /// Where a reply's bytes come from. The writer of each protocol matches on it; nothing else does.
 pub enum Body {
@@ -98,6 +99,41 @@ impl Incoming {
         let result = reader.read_into(&self.stream, raw, out).await;
         state.failed = result.is_err();
         result
+    }
+
+    /// Appends what of a body of known length can be had without waiting, until `out` is about `full` bytes long. Whatever is
+    /// wrong with the connection shows in the next read.
+    pub fn take_ready(&self, out: &mut Vec<u8>, full: usize) {
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        if self.wants_continue.get() {
+            return;
+        }
+        let State { reader, raw, .. } = &mut *state;
+        let room = full.saturating_sub(out.len());
+        // A broken chunk cannot be: the length is known.
+        if reader.take_buffered(raw, out, room).is_ok() {
+            reader.read_ready(&self.stream, out, full);
+        }
+    }
+
+    /// Moves the rest of the body to another socket by a pipe. `None`, and nothing was done: its length is not known, a part
+    /// of it is here already, or less than `bytes_min` is left.
+    pub async fn move_to(&self, sink: &Stream, bytes_min: u64) -> Option<Result<(), Cut>> {
+        let left = {
+            let state = self.state.try_borrow().ok()?;
+            let is_here = state.reader.has_buffered(&state.raw);
+            state.reader.length_left().filter(|left| *left >= bytes_min && !is_here)?
+        };
+        if self.wants_continue.get() {
+            return None;
+        }
+        // A transfer that is dropped half-way leaves the mark.
+        self.state.borrow_mut().failed = true;
+        let moved = splice::transfer(&self.stream, sink, left, || {}).await;
+        let mut state = self.state.borrow_mut();
+        state.reader.moved_elsewhere();
+        state.failed = moved.is_err();
+        Some(moved)
     }
 
     /// The whole body, at most `bytes_max`.

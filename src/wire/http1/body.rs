@@ -79,18 +79,34 @@ impl BodyReader {
         self.at < raw.len()
     }
 
+    /// Appends what the socket holds of a body of known length, without waiting, until `out` is `full` bytes long.
+    pub fn read_ready(&mut self, stream: &Stream, out: &mut Vec<u8>, full: usize) {
+        while let Coding::Length(left) = self.coding
+            && out.len() < full
+        {
+            let room = usize::try_from(left).unwrap_or(usize::MAX).min(full - out.len());
+            out.reserve(room);
+            let got = stream.read_ready(out, room) as u64;
+            if got == 0 {
+                return;
+            }
+            self.coding = if got == left { Coding::Done } else { Coding::Length(left - got) };
+        }
+    }
+
     /// All that is left of the body, where its length is known and all of it is in the caller's buffer.
     pub fn whole<'r>(&self, raw: &'r [u8]) -> Option<&'r [u8]> {
         let left = usize::try_from(self.length_left()?).ok()?;
         raw.get(self.at..self.at.checked_add(left)?)
     }
 
-    /// Counts what [`BodyReader::whole`] gave as taken.
-    pub fn skip_whole(&mut self) {
+    /// Counts what [`BodyReader::whole`] gave as taken, and says where it ends.
+    pub fn skip_whole(&mut self) -> usize {
         if let Coding::Length(left) = self.coding {
             self.at += usize::try_from(left).unwrap_or(usize::MAX);
             self.coding = Coding::Done;
         }
+        self.at
     }
 
     /// Counts bytes as moved by other means (a pipe); only for bodies of known length with nothing buffered.

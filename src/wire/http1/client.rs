@@ -14,6 +14,7 @@ use crate::message::head::{Framing, ResponseHead};
 use crate::net::Stream;
 use crate::net::buffer::{self, BUFFER_BYTES, Buffer};
 use crate::net::clock::{self, Tick};
+use crate::net::splice::{BYTES_MIN as SPLICE_BYTES_MIN, Cut};
 use crate::net::task::{First, first_of};
 use crate::wire::body::Incoming;
 
@@ -22,6 +23,10 @@ const INTERIM_MAX: usize = 16;
 
 /// How long an unused connection keeps its read, and the buffer in it, in flight.
 const READING_MS: u64 = 1000;
+
+/// What an answer's buffer keeps free in front of its head, so that the head for the client, which is longer, can take
+/// its place and a short answer goes on in the buffer it came in.
+const HEAD_ROOM: usize = 512;
 
 /// A read that is in flight, with the buffer it fills.
 type Reading = Pin<Box<dyn Future<Output = (io::Result<usize>, Vec<u8>)>>>;
@@ -73,7 +78,7 @@ impl Connection {
 
     fn listen(&mut self) {
         let stream = self.stream.clone();
-        let buffer = Buffer::take().into_vec();
+        let buffer = answer_buffer();
         self.reading = Some(Box::pin(async move { stream.read(buffer).await }));
     }
 
@@ -271,10 +276,20 @@ impl Response {
         self.settle(false);
     }
 
-    /// What [`Response::whole_body`] gave was used.
-    pub fn taken(&mut self) {
-        self.reader.skip_whole();
+    /// Puts a head for the client in front of the body that [`Response::whole_body`] gave, in the place of the answer's own,
+    /// and says where the message begins. The connection is free from then on.
+    pub fn rehead(&mut self, head: &[u8]) -> (Buffer, usize) {
+        let body = self.reader.whole(&self.head.bytes).map_or(0, <[u8]>::len);
+        let body_at = self.reader.skip_whole() - body;
         self.settle(false);
+        let mut bytes = std::mem::take(&mut self.head.bytes);
+        bytes.truncate(body_at + body);
+        if let Some(from) = body_at.checked_sub(head.len()) {
+            bytes[from..body_at].copy_from_slice(head);
+            return (Buffer::from(bytes), from);
+        }
+        bytes.splice(..body_at, head.iter().copied());
+        (Buffer::from(bytes), 0)
     }
 
     /// The deadline of everything that is still to be read.
@@ -335,7 +350,7 @@ pub async fn exchange(
     let reading = connection.reading.take();
     let lease = Lease { connection: Some(connection), home };
     let mut response = Box::new(Response {
-        head: ResponseHead::default(),
+        head: ResponseHead::behind(HEAD_ROOM),
         reader: BodyReader::new(Framing::Empty, 0),
         lease,
         reusable: false,
@@ -351,7 +366,12 @@ pub async fn exchange(
             rest = Some(Box::pin(send_bytes(stream.clone(), bytes)) as Upload);
         }
         OutgoingBody::Stream { incoming, chunked } => {
-            rest = Some(Box::pin(send_incoming(stream.clone(), incoming, chunked)));
+            if !chunked {
+                incoming.take_ready(&mut head, BUFFER_BYTES);
+            }
+            if chunked || !incoming.is_done() {
+                rest = Some(Box::pin(send_incoming(stream.clone(), incoming, chunked)));
+            }
         }
     }
     let (sent, mut head) = stream.write_all(head, 0).await;
@@ -412,6 +432,12 @@ async fn send_incoming(
 ) -> Result<(), ExchangeError> {
     let mut piece = Buffer::take();
     loop {
+        if !is_chunked && let Some(moved) = incoming.move_to(&stream, SPLICE_BYTES_MIN).await {
+            return moved.map_err(|cut| match cut {
+                Cut::Source(error) => ExchangeError::ClientBody(error.into()),
+                Cut::Sink(error) => error.into(),
+            });
+        }
         piece.clear();
         if is_chunked {
             piece.resize(chunked::HEAD_ROOM, 0);
@@ -444,8 +470,9 @@ async fn read_head(
     is_head_request: bool,
 ) -> Result<(), ExchangeError> {
     let mut interim = 0;
+    let mut begins_at = HEAD_ROOM;
     loop {
-        if !head.bytes.is_empty() {
+        if head.bytes.len() > begins_at {
             match parse::response(head, limits, is_head_request)
                 .map_err(ExchangeError::Malformed)?
             {
@@ -458,6 +485,7 @@ async fn read_head(
                         return Err(ExchangeError::Protocol("too many interim answers"));
                     }
                     head.discard_head();
+                    begins_at = 0;
                     continue;
                 }
                 Progress::Complete => return Ok(()),
@@ -473,7 +501,7 @@ async fn read_head(
         };
         head.bytes = bytes;
         if got? == 0 {
-            return Err(if head.bytes.is_empty() {
+            return Err(if head.bytes.len() <= begins_at {
                 ExchangeError::Closed
             } else {
                 ExchangeError::Truncated
@@ -482,9 +510,15 @@ async fn read_head(
     }
 }
 
+fn answer_buffer() -> Vec<u8> {
+    let mut buffer = Buffer::take().into_vec();
+    buffer.resize(HEAD_ROOM, 0);
+    buffer
+}
+
 fn make_room(bytes: &mut Vec<u8>) {
     if bytes.capacity() == 0 {
-        *bytes = Buffer::take().into_vec();
+        *bytes = answer_buffer();
     } else if bytes.capacity() == bytes.len() {
         bytes.reserve(bytes.len().max(BUFFER_BYTES));
     }

@@ -86,6 +86,7 @@ pub fn request(head: &mut RequestHead, limits: &HeadLimits) -> Result<Progress, 
 }
 
 /// Reads an answer's head from `head.bytes`, going on where the last call stopped. Interim answers count as answers.
+/// It begins at `head.reading.line_at`; `head_len` counts what lies before it.
 ///
 /// # Errors
 /// [`ParseError`]; the connection is of no further use then.
@@ -396,7 +397,7 @@ fn read_response(
         return Ok(false);
     }
     if !head.reading.in_fields {
-        let Some(line) = StatusLine::read(bytes)? else { return Ok(false) };
+        let Some(line) = StatusLine::read(bytes, head.reading.line_at)? else { return Ok(false) };
         head.version = line.version;
         head.status = line.status;
         head.reason = line.reason;
@@ -424,16 +425,17 @@ struct StatusLine {
 
 impl StatusLine {
     /// The reason phrase and the blank in front of it may be missing, as some servers do it.
-    fn read(bytes: &[u8]) -> Result<Option<StatusLine>, ParseError> {
+    fn read(bytes: &[u8], at: usize) -> Result<Option<StatusLine>, ParseError> {
         const PREFIX: &[u8] = b"HTTP/1.";
-        let known = bytes.len().min(PREFIX.len());
-        if bytes.get(..known) != PREFIX.get(..known) {
+        let line = bytes.get(at..).unwrap_or_default();
+        let known = line.len().min(PREFIX.len());
+        if line.get(..known) != PREFIX.get(..known) {
             return Err(ParseError::StatusLine);
         }
         let Some(&[_, _, _, _, _, _, _, minor, blank, hundreds, tens, ones, after]) =
-            bytes.first_chunk::<STATUS_LINE_BYTES_MIN>()
+            line.first_chunk::<STATUS_LINE_BYTES_MIN>()
         else {
-            return if bytes.contains(&b'\n') { Err(ParseError::StatusLine) } else { Ok(None) };
+            return if line.contains(&b'\n') { Err(ParseError::StatusLine) } else { Ok(None) };
         };
         let digits = [hundreds, tens, ones];
         if !minor.is_ascii_digit()
@@ -444,7 +446,7 @@ impl StatusLine {
             return Err(ParseError::StatusLine);
         }
         let reason_at =
-            if after == b' ' { STATUS_LINE_BYTES_MIN } else { STATUS_LINE_BYTES_MIN - 1 };
+            at + if after == b' ' { STATUS_LINE_BYTES_MIN } else { STATUS_LINE_BYTES_MIN - 1 };
         let reason_end = if after == b' ' { scan::control(bytes, reason_at) } else { reason_at };
         let Some(next) = line_end::<true>(bytes, reason_end).map_err(|_| ParseError::StatusLine)?
         else {

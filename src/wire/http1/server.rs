@@ -242,10 +242,10 @@ async fn answer<H: Handle>(
         is_http_10: head.is_http_10(),
     };
     let written = match (upload, writer::whole(&mut reply, how)) {
-        (None, Some(message)) => {
+        (None, Some((message, from))) => {
             drop(reply);
             stream.watch().arm(write_deadline(settings.write_stall_ms));
-            writer::send(stream, message, 0).await.map(|_| keep)
+            writer::send(stream, message, from).await.map(|_| keep)
         }
         (None, None) => Box::pin(writer::write(stream, reply, how, settings.write_stall_ms)).await,
         (Some(upload), _) => {

@@ -8,15 +8,15 @@ use super::server::write_deadline;
 use super::{chunked, encode};
 use crate::message::date::DateCache;
 use crate::message::sniff;
-use crate::net::buffer::{BUFFER_BYTES, Buffer};
+use crate::net::buffer::{BUFFER_BYTES, Buffer, SMALL_BYTES};
 use crate::net::clock;
 use crate::net::{Stream, splice};
 use crate::wire::body::Body;
 use crate::wire::gzip::Unpacked;
 use crate::wire::reply::Reply;
 
-/// A body with more left than this is moved by a pipe; below it a pipe costs more than the copy it saves.
-const SPLICE_BYTES_MIN: u64 = 64 * 1024;
+/// Room for the head of most answers.
+const HEAD_BYTES_USUAL: usize = 512;
 /// Pieces in which longer bodies are copied.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -42,34 +42,35 @@ thread_local! {
 }
 
 impl How {
-    fn is_bodiless(self, reply: &Reply) -> bool {
-        self.is_head || matches!(reply.status, 204 | 304) || reply.status < 200
+    fn is_bodiless(self, status: u16) -> bool {
+        self.is_head || matches!(status, 204 | 304) || status < 200
     }
 }
 
-/// The whole message, where nothing of it has to be waited for. An upstream's connection is free from then on.
-pub fn whole(reply: &mut Reply, how: How) -> Option<Buffer> {
-    let body = match &reply.body {
+/// The whole message and where it begins in its buffer, where nothing of it has to be waited for. An upstream's connection
+/// is free from then on.
+pub fn whole(reply: &mut Reply, how: How) -> Option<(Buffer, usize)> {
+    let bodiless = how.is_bodiless(reply.status);
+    let here = match &reply.body {
         Body::Empty => &[],
         Body::Static(bytes) => *bytes,
         Body::Bytes(bytes) => bytes,
-        Body::Upstream(response) if !how.is_head => response.whole_body()?,
+        Body::Upstream(response) if !bodiless => response.whole_body()?,
         Body::Upstream(_) | Body::Unpacked(_) => return None,
     };
-    let bodiless = how.is_bodiless(reply);
-    let sniffed = if reply.sniff && !bodiless { body } else { &[] };
-    let mut out = begin(reply, sniffed, how);
+    let copied = if bodiless || matches!(reply.body, Body::Upstream(_)) { 0 } else { here.len() };
+    let room = HEAD_BYTES_USUAL + copied;
+    let mut out = if room <= SMALL_BYTES { Buffer::small() } else { Buffer::with_capacity(room) };
+    begin(&mut out, reply, if bodiless { &[] } else { here }, how);
     if !matches!(reply.status, 204 | 304) && reply.status >= 200 {
-        encode::content_length(&mut out, body.len() as u64);
+        encode::content_length(&mut out, here.len() as u64);
     }
     out.extend_from_slice(b"\r\n");
-    if !bodiless {
-        out.extend_from_slice(body);
-    }
-    if let Body::Upstream(response) = &mut reply.body {
-        response.taken();
-    }
-    Some(out)
+    out.extend_from_slice(here.get(..copied).unwrap_or_default());
+    Some(match &mut reply.body {
+        Body::Upstream(response) => response.rehead(&out),
+        _ => (out, 0),
+    })
 }
 
 /// Writes the whole answer. False: the connection must be closed, because that is how this answer ends.
@@ -83,10 +84,10 @@ pub async fn write(
     stall_ms: u64,
 ) -> Result<bool, WriteError> {
     stream.watch().arm(write_deadline(stall_ms));
-    if let Some(out) = whole(&mut reply, how) {
-        return send(stream, out, 0).await.map(|_| how.keep_alive);
+    if let Some((out, from)) = whole(&mut reply, how) {
+        return send(stream, out, from).await.map(|_| how.keep_alive);
     }
-    let bodiless = how.is_bodiless(&reply);
+    let bodiless = how.is_bodiless(reply.status);
     if how.is_http_10 && !bodiless && !has_length(&reply.body) {
         how.keep_alive = false;
     }
@@ -95,7 +96,8 @@ pub async fn write(
     } else {
         Buffer::from(Vec::new())
     };
-    let out = begin(&reply, &first, how);
+    let mut out = Buffer::take();
+    begin(&mut out, &reply, &first, how);
     match reply.body {
         Body::Empty | Body::Static(_) | Body::Bytes(_) => return Ok(how.keep_alive),
         Body::Upstream(response) => {
@@ -108,23 +110,21 @@ pub async fn write(
     .map(|()| how.keep_alive)
 }
 
-/// The head up to the headers that frame the body. `sniffed` is what tells the type of a body that names none.
-fn begin(reply: &Reply, sniffed: &[u8], how: How) -> Buffer {
-    let mut out = Buffer::take();
-    encode::status_line(&mut out, reply.status);
+/// The head up to the headers that frame the body. `first` bytes of it tell the type of a body that names none.
+fn begin(out: &mut Vec<u8>, reply: &Reply, first: &[u8], how: How) {
+    encode::status_line(out, reply.status);
     out.extend_from_slice(reply.headers.as_bytes());
-    if !sniffed.is_empty() {
-        encode::header(&mut out, b"Content-Type", sniff::content_type(sniffed).as_bytes());
+    if reply.sniff && !first.is_empty() {
+        encode::header(out, b"Content-Type", sniff::content_type(first).as_bytes());
     }
-    if !reply.has_date {
-        DATE.with(|date| encode::date(&mut out, date.borrow_mut().value(clock::unix_seconds())));
+    if !reply.headers.has_date {
+        DATE.with(|date| encode::date(out, date.borrow_mut().value(clock::unix_seconds())));
     }
     if !how.keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     } else if how.is_http_10 {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
-    out
 }
 
 /// The first bytes of a body that must be looked at before its head can be written.
@@ -223,7 +223,7 @@ async fn pass_known(
     stall_ms: u64,
 ) -> Result<(), WriteError> {
     if let Some((source, left)) = response.splice_source()
-        && left >= SPLICE_BYTES_MIN
+        && left >= splice::BYTES_MIN
     {
         drop(out);
         let progress = || stream.watch().arm(write_deadline(stall_ms));

@@ -90,7 +90,7 @@ fn of_text(text: &str, origin: &Origin<'_>) -> Failure {
         return plain(first.to_owned());
     }
     let failure = Failure::new(Cause::Refused(status(code)), first);
-    Failure { content_type: parts.next().map(ToOwned::to_owned), ..failure }
+    failure.typed(parts.next().map(ToOwned::to_owned))
 }
 
 fn plain(message: String) -> Failure {
@@ -256,12 +256,12 @@ mod tests {
     }
 
     fn message(error: &str, code: &str) -> String {
-        failure(&mlua::Error::RuntimeError(error.into()), &origin(code)).message
+        failure(&mlua::Error::RuntimeError(error.into()), &origin(code)).into_details().message
     }
 
     fn syntax(error: &str) -> String {
         let error = mlua::Error::SyntaxError { message: error.into(), incomplete_input: false };
-        failure(&error, &origin("a\nb\nc")).message
+        failure(&error, &origin("a\nb\nc")).into_details().message
     }
 
     #[test]
@@ -280,7 +280,10 @@ mod tests {
         let plain = of("<string>:1: no || -1");
         assert_eq!((plain.status(), plain.message.as_str()), (500, "no"));
         let coded = of("<string>:1: no || 418");
-        assert_eq!((coded.status(), coded.message.as_str(), coded.content_type), (418, "no", None));
+        assert_eq!(
+            (coded.status(), coded.message.as_str(), &coded.content_type),
+            (418, "no", &None)
+        );
         let typed = of("<string>:1: {} || 404 || application/json");
         assert_eq!(
             (typed.status(), typed.content_type.as_deref()),

@@ -140,7 +140,7 @@ impl Request {
             let name = String::from_utf8_lossy(name);
             return Err(unsent(format!("{method} \"{url}\": net/http: {problem} {name:?}")));
         }
-        call.headers = headers.into_iter().collect();
+        call.headers = Cow::Owned(headers);
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ fn run(runner: &Runner) -> Result<(), Failure> {
 }
 
 fn error(script: Script) -> String {
-    run(&runner(script)).expect_err("an error").message
+    run(&runner(script)).expect_err("an error").into_details().message
 }
 
 /// What an expression gives, as a text.

@@ -69,7 +69,7 @@ fn exchange(stage: &dyn CallStage, answer: Answer) -> (Seen, Outcome) {
         exchange: &exchange,
         method: "GET".into(),
         url: Url { is_tls: false, authority: "up:81".into(), target },
-        headers,
+        headers: headers.into_vec().into(),
         body: exchange.body.clone(),
         extra_params: &steps,
         deadline: exchange.deadline,
@@ -130,7 +130,7 @@ fn with_pre(code: &str) -> Seen {
 fn said(expression: &str) -> String {
     let code = format!("local r = request.load() custom_error('=' .. tostring({expression}))");
     // A message without anything in it would lose its separator, as it does in the original.
-    failure(&serde_json::json!({"pre": code})).message.split_off(1)
+    failure(&serde_json::json!({"pre": code})).into_details().message.split_off(1)
 }
 
 fn failure(members: &serde_json::Value) -> Failure {
@@ -195,7 +195,7 @@ fn path_query_and_params_come_too_late_but_read_back() {
     assert_eq!(with_pre(code).url, "http://up:81/prefix/v1/a%20b?fix=1&q=2&q=3");
     let code =
         format!("{code} custom_error(r:path() .. ' ' .. r:query() .. ' ' .. r:params('Id'))");
-    assert_eq!(failure(&serde_json::json!({"pre": code})).message, "/p a=1+2&b=2 7");
+    assert_eq!(failure(&serde_json::json!({"pre": code})).into_details().message, "/p a=1+2&b=2 7");
 }
 
 #[test]
@@ -208,13 +208,13 @@ fn what_cannot_be_sent_fails_before_anything_is() {
         ),
         ("request.load():method('a b')", "net/http: invalid method \"A B\""),
     ] {
-        assert_eq!(failure(&serde_json::json!({"pre": code})).message, message);
+        assert_eq!(failure(&serde_json::json!({"pre": code})).into_details().message, message);
     }
     for code in [
         "request.load():headers('X-A', 'a\\r\\nX-B: c')",
         "request.load():headers('bad name', 'a')",
     ] {
-        let message = failure(&serde_json::json!({"pre": code})).message;
+        let message = failure(&serde_json::json!({"pre": code})).into_details().message;
         assert!(message.contains("net/http: invalid header field"), "{message}");
     }
 }
@@ -434,7 +434,7 @@ fn a_live_source_is_read_for_each_call() {
     std::fs::write(&path, "function v() return 'one' end").unwrap();
     let members = serde_json::json!({"sources": [path], "live": true, "pre": "custom_error(v())"});
     let stage = stage(&members);
-    let message = || exchange(&*stage, data("{}")).1.failure.unwrap().message;
+    let message = || exchange(&*stage, data("{}")).1.failure.unwrap().into_details().message;
     assert_eq!(message(), "one");
     std::fs::write(&path, "function v() return 'two' end").unwrap();
     assert_eq!(message(), "two");

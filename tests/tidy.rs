@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PLACES: &[(&str, &[&str])] = &[
     ("monoio", &["net/", "wire/", "upstream/", "server/core.rs"]),
     ("tokio", &["control/", "shared/"]),
-    ("unsafe", &["net/", "json/", "wire/http1/parse.rs"]),
+    ("unsafe", &["net/", "json/", "wire/http1/parse/scan/"]),
 ];
 
 /// What would hold up a core, or let one core wait for another, and the folders that cores run.

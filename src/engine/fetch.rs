@@ -78,6 +78,7 @@ struct Fetched {
 
 impl Context<'_> {
     /// The same with at most so much time.
+    #[must_use]
     pub fn within(&self, budget_ms: u64) -> Self {
         Context { deadline: self.deadline.min(clock::now().plus_ms(budget_ms)), ..*self }
     }

@@ -69,17 +69,25 @@ impl Stream {
             buffer.vec().capacity() > buffer.vec().len() && count > 0,
             "a read needs room"
         );
-        let mut spare = Spare { bytes: buffer, count_max: count };
+        let (result, spare) = self.tcp_mut().read(Spare { bytes: buffer, count_max: count }).await;
+        match self.told(result) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Box::pin(self.read_when_readable(spare)).await
+            }
+            result => (result, spare.bytes),
+        }
+    }
+
+    /// The ring does not wait on a socket that is being spliced meanwhile (see `splice`).
+    async fn read_when_readable<B: Bytes>(&self, mut spare: Spare<B>) -> (io::Result<usize>, B) {
         loop {
+            if let Err(error) = self.readable().await {
+                return (Err(error), spare.bytes);
+            }
             let (result, returned) = self.tcp_mut().read(spare).await;
             spare = returned;
             match self.told(result) {
-                // The ring does not wait on a socket that is being spliced meanwhile (see `splice`).
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if let Err(error) = self.readable().await {
-                        return (Err(error), spare.bytes);
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return (result, spare.bytes),
             }
         }
@@ -111,7 +119,7 @@ impl Stream {
                 Ok(sent) => unsent.from += sent,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if let Err(error) = self.writable().await {
+                    if let Err(error) = Box::pin(self.writable()).await {
                         return (Err(error), unsent.bytes);
                     }
                 }

@@ -1,20 +1,25 @@
-//! Finds the byte at which a run of ordinary ones ends, eight at a time.
-//!
-//! Eight bytes are taken as one number, and arithmetic marks the bytes in question with their highest bit. A borrow
-//! may mark too much above a byte that is marked rightly, never below: the lowest mark is always true.
+//! Finds the byte at which a run of ordinary ones ends, a block of bytes at a time.
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions; each use has its proof")]
+mod sse2;
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod swar;
+
+#[cfg(target_arch = "x86_64")]
+use sse2 as block;
+#[cfg(not(target_arch = "x86_64"))]
+use swar as block;
+
+use block::{BYTES, Block, Marks, lowest};
 
 use crate::message::headers::is_token_byte;
-
-/// A one in each of the eight bytes.
-const ONES: u64 = u64::MAX / 255;
-/// The highest bit of each of the eight bytes.
-const HIGHS: u64 = ONES << 7;
 
 /// Where the token that begins at `from` ends; the end of `bytes` if nothing stops it.
 #[inline]
 pub fn token_end(bytes: &[u8], mut from: usize) -> usize {
     loop {
-        let stop = position(bytes, from, |block| !frequent_in_tokens(block) & HIGHS);
+        let stop = position(bytes, from, Block::not_frequent_in_tokens);
         // Letters, digits and hyphens are nearly all there is; the other signs cost another round.
         if !bytes.get(stop).is_some_and(|&byte| is_token_byte(byte)) {
             return stop;
@@ -27,7 +32,7 @@ pub fn token_end(bytes: &[u8], mut from: usize) -> usize {
 #[inline]
 pub fn control(bytes: &[u8], mut from: usize) -> usize {
     loop {
-        let stop = position(bytes, from, |block| below(block, b' ') | equal(block, 0x7f));
+        let stop = position(bytes, from, |block| block.below(b' ') | block.equal(0x7f));
         if bytes.get(stop) != Some(&b'\t') {
             return stop;
         }
@@ -40,57 +45,31 @@ pub fn control(bytes: &[u8], mut from: usize) -> usize {
 #[inline]
 pub fn target_stop(bytes: &[u8], from: usize) -> usize {
     position(bytes, from, |block| {
-        below(block, b' ' + 1) | equal(block, b'#') | equal(block, b'?') | equal(block, 0x7f)
+        block.below(b' ' + 1) | block.equal(b'#') | block.equal(b'?') | block.equal(0x7f)
     })
 }
 
 /// Whether there is a percent sign, and with it an escape to check.
 pub fn has_percent(bytes: &[u8]) -> bool {
-    position(bytes, 0, |block| equal(block, b'%')) < bytes.len()
+    position(bytes, 0, |block| block.equal(b'%')) < bytes.len()
 }
 
 #[inline]
-fn position(bytes: &[u8], mut from: usize, marks: impl Fn(u64) -> u64) -> usize {
-    let (blocks, rest) = bytes.get(from..).unwrap_or_default().as_chunks::<8>();
-    for block in blocks {
-        let marked = marks(u64::from_le_bytes(*block));
+fn position(bytes: &[u8], mut from: usize, marks: impl Fn(Block) -> Marks) -> usize {
+    let mut rest = bytes.get(from..).unwrap_or_default();
+    while let Some((block, more)) = rest.split_first_chunk::<BYTES>() {
+        let marked = marks(Block::of(*block));
         if marked != 0 {
             return from + lowest(marked);
         }
-        from += 8;
+        from += BYTES;
+        rest = more;
     }
-    let mut block = [b'a'; 8];
-    for (place, byte) in block.iter_mut().zip(rest) {
-        *place = *byte;
-    }
-    let marked = marks(u64::from_le_bytes(block));
+    // What is left over is looked at among letters, which nothing marks.
+    let mut block = [b'a'; BYTES];
+    block[..rest.len()].copy_from_slice(rest);
+    let marked = marks(Block::of(block));
     from + if marked == 0 { rest.len() } else { lowest(marked) }
-}
-
-/// Which byte the lowest mark is on.
-fn lowest(marked: u64) -> usize {
-    marked.trailing_zeros() as usize / 8
-}
-
-/// Marks exactly the bytes that are letters, digits or hyphens. No sum leaves its byte, for all are of seven bits.
-fn frequent_in_tokens(block: u64) -> u64 {
-    let low = block & !HIGHS;
-    let reaches = |bytes: u64, limit: u8| bytes + ONES * u64::from(0x80 - limit);
-    let lower = low | (ONES << 5);
-    let letter = reaches(lower, b'a') & !reaches(lower, b'z' + 1);
-    let digit = reaches(low, b'0') & !reaches(low, b'9' + 1);
-    let hyphen = !reaches(low ^ (ONES * u64::from(b'-')), 1);
-    (letter | digit | hyphen) & !block & HIGHS
-}
-
-/// Marks the bytes below `limit`, which is at most 128.
-fn below(block: u64, limit: u8) -> u64 {
-    block.wrapping_sub(ONES * u64::from(limit)) & !block & HIGHS
-}
-
-/// Marks the bytes that are `byte`.
-fn equal(block: u64, byte: u8) -> u64 {
-    below(block ^ (ONES * u64::from(byte)), 1)
 }
 
 #[cfg(test)]
@@ -180,5 +159,28 @@ mod tests {
                 && !has_percent(b"/aaaaaaa$&")
                 && !has_percent(b"")
         );
+    }
+
+    /// Both kinds of block mark the same byte first, whatever its neighbours.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_two_kinds_of_block_agree() {
+        for first in 0..=255u8 {
+            for second in (0..=255u8).step_by(if cfg!(miri) { 51 } else { 1 }) {
+                let eight = [b'a', first, second, b'a', second, b'a', first, b'a'];
+                let mut sixteen = [b'a'; 16];
+                sixteen[..8].copy_from_slice(&eight);
+                let (wide, narrow) = (Block::of(sixteen), swar::Block::of(eight));
+                let agree = |wide: u32, narrow: u64| {
+                    let wide = if wide == 0 { None } else { Some(lowest(wide)) };
+                    let narrow = if narrow == 0 { None } else { Some(swar::lowest(narrow)) };
+                    assert_eq!(wide, narrow, "{first} {second}");
+                };
+                agree(wide.not_frequent_in_tokens(), narrow.not_frequent_in_tokens());
+                agree(wide.below(b' '), narrow.below(b' '));
+                agree(wide.equal(0x7f), narrow.equal(0x7f));
+                agree(wide.equal(second), narrow.equal(second));
+            }
+        }
     }
 }

@@ -26,6 +26,8 @@ use crate::wire::{Body, HeaderBlock};
 
 /// The largest body that is kept in memory to be decoded; a larger one fails its call.
 pub const DECODED_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Memory that an announced length is worth before its bytes have come.
+const COLLECTED_BYTES_FIRST: usize = 256 * 1024;
 /// As many redirects as Go's client follows.
 const REDIRECTS_MAX: usize = 10;
 /// The User-Agent of a call whose own was filtered out, as Go's client sends it.
@@ -716,7 +718,11 @@ async fn collect(response: &mut Response) -> Result<ReadBody, Failure> {
         return Err(too_large());
     }
     // Memory follows the bytes that came, not the number that was announced.
-    let mut bytes = Vec::with_capacity(announced.min(256 * 1024));
+    let mut bytes = Vec::with_capacity(announced.min(COLLECTED_BYTES_FIRST));
+    if (1..=COLLECTED_BYTES_FIRST).contains(&announced) {
+        // A broken chunk cannot be: the length is known. What is missing shows below.
+        let _ = response.take_ready(&mut bytes, announced);
+    }
     loop {
         match response.read_into(&mut bytes).await {
             Ok(true) if bytes.len() > DECODED_BODY_BYTES_MAX => return Err(too_large()),

@@ -7,7 +7,8 @@ use monoio::buf::{IoBuf, IoBufMut};
 
 /// Room for a response head and a small body; most answers fit.
 pub const BUFFER_BYTES: usize = 16 * 1024;
-/// Room for a head: what is written in one go and forgotten takes no more of the processor's cache than it needs.
+/// Room for a head and a short body: what is written in one go and forgotten takes no more of the processor's cache than
+/// it needs.
 pub const SMALL_BYTES: usize = 1024;
 /// A buffer that grew beyond twice its size is not kept.
 const SMALL_BYTES_MAX: usize = 2 * SMALL_BYTES;

@@ -26,7 +26,7 @@ const READING_MS: u64 = 1000;
 
 /// What an answer's buffer keeps free in front of its head, so that the head for the client, which is longer, can take
 /// its place and a short answer goes on in the buffer it came in.
-const HEAD_ROOM: usize = 512;
+const HEAD_ROOM: usize = 384;
 
 /// A read that is in flight, with the buffer it fills.
 type Reading = Pin<Box<dyn Future<Output = (io::Result<usize>, Vec<u8>)>>>;
@@ -307,9 +307,25 @@ impl Response {
         self.settle(false);
     }
 
-    /// The body, where all of it has come with the head and its length was announced.
+    /// The body, where all of it has come and its length was announced.
     pub fn whole_body(&self) -> Option<&[u8]> {
         self.reader.whole(&self.head.bytes)
+    }
+
+    /// Moves what has arrived of the body to `out` without waiting, until `out` is about `full` bytes long.
+    ///
+    /// # Errors
+    /// [`ReadError::Malformed`] for a broken chunk.
+    pub fn take_ready(&mut self, out: &mut Vec<u8>, full: usize) -> Result<(), ReadError> {
+        let taken = self.reader.take_buffered(&self.head.bytes, out, full);
+        if taken.is_ok()
+            && !self.reader.has_buffered(&self.head.bytes)
+            && let Some(connection) = &self.lease.connection
+        {
+            self.reader.read_ready(&connection.stream, out, full);
+        }
+        self.settle(taken.is_err());
+        taken
     }
 
     /// A connection whose message has ended goes home; a broken one is closed.
@@ -366,7 +382,11 @@ pub async fn exchange(
             rest = Some(Box::pin(send_bytes(stream.clone(), bytes)) as Upload);
         }
         OutgoingBody::Stream { incoming, chunked } => {
-            if !chunked {
+            if let Framing::Length(length) = incoming.framing() {
+                let spare = head.capacity() - head.len();
+                if usize::try_from(length).map_or(true, |length| length > spare) {
+                    enlarge(&mut head);
+                }
                 incoming.take_ready(&mut head, BUFFER_BYTES);
             }
             if chunked || !incoming.is_done() {
@@ -514,6 +534,13 @@ fn answer_buffer() -> Vec<u8> {
     let mut buffer = Buffer::take().into_vec();
     buffer.resize(HEAD_ROOM, 0);
     buffer
+}
+
+/// Moves the content to a buffer of the usual size.
+fn enlarge(bytes: &mut Vec<u8>) {
+    let mut larger = Buffer::take().into_vec();
+    larger.extend_from_slice(bytes);
+    buffer::give_back(std::mem::replace(bytes, larger));
 }
 
 fn make_room(bytes: &mut Vec<u8>) {

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use super::Stream;
 
 /// A body with less left than this is copied: a pipe would cost more than it saves.
-pub const BYTES_MIN: u64 = 64 * 1024;
+pub const BYTES_MIN: u64 = 8 * 1024;
 /// What a pipe is asked to hold; without the right to so much the kernel's default serves.
 const PIPE_BYTES: usize = 1024 * 1024;
 /// The same as the system call wants it.

@@ -4,10 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::pin::pin;
+use std::task::{Poll, Waker};
 
-use monoio::io::{CancelHandle, Canceller};
-use monoio::net::{TcpListener, TcpStream};
+use monoio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::task::{First, first_of};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -60,81 +63,111 @@ pub fn is_taken(address: Option<IpAddr>, port: u16) -> bool {
     socket.bind(&address.into()).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
+/// Connections that are taken in one go; then the core looks at its other work.
+const BURST: u32 = 64;
+
 /// Accepts connections on this core.
+///
+/// What waits is an epoll instance that watches the socket, never the socket itself: an operation in flight on the ring
+/// would keep the port taken for a while after the process was killed, and clients would be sent to nobody.
 pub struct Listener {
-    tcp: TcpListener,
+    socket: std::net::TcpListener,
+    /// The epoll instance, in the only type of the runtime that can wait for a descriptor to become readable.
+    gate: TcpStream,
+    taken: Cell<u32>,
 }
 
 impl Listener {
     /// Takes over an open socket; must be called on the core that will accept.
     ///
     /// # Errors
-    /// When the runtime cannot register the descriptor.
+    /// When no descriptor is left, or the runtime cannot register one.
     pub fn new(socket: std::net::TcpListener) -> io::Result<Listener> {
-        // The ring waits by itself; the epoll driver wants a socket that never blocks.
-        socket.set_nonblocking(super::driver::is_epoll())?;
-        Ok(Listener { tcp: TcpListener::from_std(socket)? })
+        socket.set_nonblocking(true)?;
+        // SAFETY: plain system call; the result is checked.
+        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if epoll < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `epoll_create1` returned a descriptor that nobody else owns. Nothing is read, written or asked of it
+        // as a stream: it is only polled and closed.
+        let gate: std::net::TcpStream = unsafe { std::os::fd::FromRawFd::from_raw_fd(epoll) };
+        let mut interest = libc::epoll_event { events: libc::EPOLLIN.unsigned_abs(), u64: 0 };
+        // SAFETY: both descriptors are open, and the kernel copies the event.
+        let added = unsafe {
+            libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &raw mut interest)
+        };
+        if added < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Listener { socket, gate: TcpStream::from_std(gate)?, taken: Cell::new(0) })
     }
 
-    pub fn tcp(&self) -> &TcpListener {
-        &self.tcp
-    }
-
-    /// The next connection, or `None` once `stop` was called. An accept in flight is cancelled, never dropped: a
-    /// connection that it has taken already would be lost with it.
+    /// The next connection, or `None` once `stop` was called.
     ///
     /// # Errors
     /// What the kernel says.
     pub async fn accept(&self, stop: &Stop) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-        let Some(handle) = stop.handle() else { return Ok(None) };
-        match self.tcp.cancelable_accept(handle).await {
-            Ok(accepted) => Ok(Some(accepted)),
-            Err(_) if stop.is_stopped() => Ok(None),
-            Err(error) => Err(error),
+        loop {
+            if stop.is_stopped() {
+                return Ok(None);
+            }
+            if self.taken.get() < BURST {
+                self.taken.set(self.taken.get() + 1);
+                match self.accept_waiting() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    taken => return taken.map(Some),
+                }
+            }
+            self.taken.set(0);
+            let readable = pin!(self.gate.readable(false));
+            let stopped = pin!(stop.wait());
+            if let First::Left(readable) = first_of(readable, stopped).await {
+                readable?;
+            }
         }
+    }
+
+    /// Takes a connection that already waits, without waiting for one.
+    ///
+    /// # Errors
+    /// What the kernel says; `WouldBlock` when none waits.
+    pub fn accept_waiting(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = self.socket.accept()?;
+        if super::driver::is_epoll() {
+            stream.set_nonblocking(true)?;
+        }
+        Ok((TcpStream::from_std(stream)?, address))
     }
 }
 
 /// Ends the accepting of a core.
 #[derive(Default)]
-pub struct Stop(RefCell<Option<Canceller>>, Cell<bool>);
+pub struct Stop {
+    stopped: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
 
 impl Stop {
-    pub fn new() -> Stop {
-        Stop(RefCell::new(Some(Canceller::new())), Cell::new(false))
-    }
-
     pub fn stop(&self) {
-        self.1.set(true);
-        if let Some(canceller) = self.0.take() {
-            canceller.cancel();
+        self.stopped.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
         }
     }
 
     pub fn is_stopped(&self) -> bool {
-        self.1.get()
+        self.stopped.get()
     }
 
-    fn handle(&self) -> Option<CancelHandle> {
-        self.0.borrow().as_ref().map(Canceller::handle)
+    async fn wait(&self) {
+        std::future::poll_fn(|context| {
+            if self.stopped.get() {
+                return Poll::Ready(());
+            }
+            self.waker.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
-}
-
-/// Takes a connection that already waits, without waiting for one.
-pub fn accept_waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    let flags =
-        libc::SOCK_CLOEXEC | if super::driver::is_epoll() { libc::SOCK_NONBLOCK } else { 0 };
-    // SAFETY: sets a flag of a descriptor that is open while `listener` lives.
-    unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
-    // SAFETY: the same descriptor; null pointers ask for no address.
-    let socket = unsafe {
-        libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)
-    };
-    if socket < 0 {
-        return None;
-    }
-    // SAFETY: `accept4` returned a descriptor that nobody else owns.
-    let accepted: std::net::TcpStream = unsafe { std::os::fd::FromRawFd::from_raw_fd(socket) };
-    let peer = accepted.peer_addr().ok()?;
-    Some((TcpStream::from_std(accepted).ok()?, peer))
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::engine::Gateway;
 use crate::net::bell::{Bell, Order};
-use crate::net::listener::{self, Listener, Stop};
+use crate::net::listener::{Listener, Stop};
 use crate::net::{Stream, deadline, driver, task};
 use crate::plan::PlanHandle;
 use crate::shared::log::Log;
@@ -68,7 +68,7 @@ impl Core {
             }
         });
         let listener = Listener::new(self.socket)?;
-        let stop = Rc::new(Stop::new());
+        let stop = Rc::new(Stop::default());
         let (stopping, ordered) = (stop.clone(), connections.clone());
         task::spawn(bell.listen(move |order| match order {
             Order::Drain => stopping.stop(),
@@ -97,7 +97,7 @@ impl Core {
             }
         }
         // What the kernel has already accepted for us is served like everything else.
-        while let Some((tcp, address)) = listener::accept_waiting(listener.tcp()) {
+        while let Ok((tcp, address)) = listener.accept_waiting() {
             start(tcp, address);
         }
         drop(listener);

@@ -27,6 +27,9 @@ use crate::shared::published::Published;
 
 /// Room for the deepest document that may be written or walked; only what is used costs memory.
 const CORE_STACK_BYTES: usize = 16 * 1024 * 1024;
+/// A predecessor that was killed may hold the port for some milliseconds more.
+const PORT_WAIT: Duration = Duration::from_millis(500);
+const PORT_LOOK: Duration = Duration::from_millis(2);
 /// How long the first answers of service discovery are waited for.
 const FIRST_LOOKUP: Duration = Duration::from_secs(5);
 /// How long the log may take to write its last lines.
@@ -211,7 +214,12 @@ fn bind(plan: &Plan, workers: usize) -> Result<Vec<std::net::TcpListener>, Start
         Some(address) => std::net::SocketAddr::new(address, port).to_string(),
         None => format!("port {port}"),
     };
-    if listener::is_taken(address, port) {
+    let end = Instant::now() + PORT_WAIT;
+    while listener::is_taken(address, port) {
+        if Instant::now() < end {
+            thread::sleep(PORT_LOOK);
+            continue;
+        }
         return Err(StartError::Listen(named(), io::Error::from_raw_os_error(libc::EADDRINUSE)));
     }
     let sockets: io::Result<Vec<_>> = (0..workers).map(|_| listener::bind(address, port)).collect();

@@ -13,6 +13,7 @@ use crate::net::buffer::Buffer;
 use crate::net::clock::{self, Tick};
 use crate::plan::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
 use crate::plan::template::Values;
+use crate::stage::ids::HostId;
 use crate::stage::{
     Answer, Call, CallBody, Cause, Exchange, Failure, Header, Notes, Outcome, Step,
 };
@@ -30,6 +31,8 @@ pub const DECODED_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 const COLLECTED_BYTES_FIRST: usize = 256 * 1024;
 /// As many redirects as Go's client follows.
 const REDIRECTS_MAX: usize = 10;
+/// Hosts that are tried after the first one, when it could not be connected to.
+const OTHER_HOSTS_MAX: usize = 3;
 /// The User-Agent of a call whose own was filtered out, as Go's client sends it.
 const BARE_USER_AGENT: &[u8] = b"Go-http-client/1.1";
 
@@ -66,6 +69,13 @@ impl Deref for Host<'_> {
             Host::Found(host) => host,
         }
     }
+}
+
+/// A call that left its first host, because that could not be connected to.
+struct Moved<'p> {
+    url: Url,
+    destination: Destination<'p>,
+    dead: Vec<Rc<str>>,
 }
 
 /// An answer's head has come.
@@ -146,8 +156,7 @@ impl Gateway {
         let host = &*destination.host;
         let mut target = Vec::with_capacity(96);
         expand(backend, host, context, &mut target)?;
-        let is_tls =
-            host.origin.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let is_tls = is_https(host);
         let pattern_range = host.path_prefix.len()..target.len();
         let separator = query::separator(&target);
         query::forward(context.exchange.head.query(), &backend.query, separator, &mut target);
@@ -260,7 +269,6 @@ impl Gateway {
     ) -> Result<Fetched, Failure> {
         // A stage may have sent the call elsewhere; the credentials of the configured host stay here then.
         let is_at_home = call.url.authority == destination.authority;
-        let authorization = destination.host.authorization.as_deref().filter(|_| is_at_home);
         let mut pool = if is_at_home {
             let pool = destination.pool.as_ref();
             pool.map_err(|error| unreachable_host(backend, &destination.host, call, error))?.clone()
@@ -274,8 +282,12 @@ impl Gateway {
         let mut referer: Option<String> = None;
         let mut keeps_secrets = true;
         let kept_body = if backend.resends_body { Box::pin(kept(call)).await? } else { None };
-        for redirects in 0.. {
-            let url = redirected.as_ref().unwrap_or(&call.url);
+        let mut moved: Option<Box<Moved<'_>>> = None;
+        let mut redirects = 0;
+        loop {
+            let at = moved.as_ref().map_or(destination, |moved| &moved.destination);
+            let home = moved.as_ref().map_or(&call.url, |moved| &moved.url);
+            let url = redirected.as_ref().unwrap_or(home);
             // Whatever made this target (a pattern, a script, a Location): it must not end the request line.
             if !encode::is_target_safe(&url.target) {
                 let message = quoted(&method, &url.text(), "the url cannot be sent");
@@ -296,7 +308,11 @@ impl Gateway {
                 method: &method,
                 url,
                 headers: &call.headers,
-                authorization: authorization.filter(|_| keeps_secrets),
+                authorization: at
+                    .host
+                    .authorization
+                    .as_deref()
+                    .filter(|_| is_at_home && keeps_secrets),
                 referer: referer.as_deref(),
                 drops_secrets: !keeps_secrets,
                 drops_body_headers: !sends_body,
@@ -312,6 +328,16 @@ impl Gateway {
                 body,
             };
             let sent = pool.exchange(attempt).await;
+            // Nothing was sent then, so another host may take the call, whatever its method.
+            if matches!(sent, Err(UpstreamError::Connect(..))) && is_at_home && redirected.is_none()
+            {
+                let mut dead = moved.as_ref().map_or_else(Vec::new, |moved| moved.dead.clone());
+                dead.push(at.authority.clone());
+                if let Some((next, next_pool)) = self.other_host(backend, url, &at.host, dead) {
+                    (moved, pool) = (Some(next), next_pool);
+                    continue;
+                }
+            }
             let (mut response, upload) =
                 sent.map_err(|error| exchange_failure(&method, url, error))?;
             let Some(location) =
@@ -341,11 +367,46 @@ impl Gateway {
                 sends_body = false;
             }
             referer = (!url.is_tls || next.is_tls).then(|| url.text());
-            keeps_secrets &= is_same_or_below(next.host_name(), call.url.host_name());
+            keeps_secrets &= is_same_or_below(next.host_name(), home.host_name());
             pool = self.pool_to(&next).map_err(|error| exchange_failure(&method, &next, error))?;
             redirected = Some(next);
+            redirects += 1;
         }
-        unreachable!("the loop ends by itself")
+    }
+
+    /// Where else a call may go when the hosts in `dead` could not be connected to.
+    fn other_host<'p>(
+        &'p self,
+        backend: &BackendPlan,
+        url: &Url,
+        host: &HostPlan,
+        dead: Vec<Rc<str>>,
+    ) -> Option<(Box<Moved<'p>>, Rc<Pool>)> {
+        let is_dead = |authority: &str| dead.iter().any(|dead| **dead == *authority);
+        if dead.len() > OTHER_HOSTS_MAX {
+            return None;
+        }
+        let destination = match &backend.hosts {
+            Hosts::Fixed(hosts) => {
+                let name = |id: &HostId| &self.hosts[id.index()].authority;
+                let alive: Vec<HostId> =
+                    hosts.iter().copied().filter(|id| !is_dead(name(id))).collect();
+                self.destination(&Hosts::Fixed(alive.into()))?
+            }
+            // The list belongs to service discovery: a few looks at random find another one of it.
+            Hosts::Discovered(_) => (0..4 * OTHER_HOSTS_MAX)
+                .filter_map(|_| self.destination(&backend.hosts))
+                .find(|destination| !is_dead(&destination.authority))?,
+        };
+        let pool = destination.pool.as_ref().ok()?.clone();
+        let rest = url.target.get(host.path_prefix.len()..)?;
+        let to = &destination.host;
+        let url = Url {
+            is_tls: is_https(to),
+            authority: destination.authority.clone(),
+            target: [to.path_prefix.as_bytes(), rest].concat(),
+        };
+        Some((Box::new(Moved { url, destination, dead }), pool))
     }
 
     fn pool_to(&self, url: &Url) -> Result<Rc<Pool>, UpstreamError> {
@@ -355,6 +416,10 @@ impl Gateway {
 
 fn no_hosts() -> Failure {
     Failure::new(Cause::NoHost, "no hosts available")
+}
+
+fn is_https(host: &HostPlan) -> bool {
+    host.origin.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
 fn expand(

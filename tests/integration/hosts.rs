@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Gateway, Reply, Upstream, get, no_op};
+use crate::harness::{Gateway, Reply, Upstream, free_port, get, no_op, post as post_to};
 
 #[test]
 fn a_host_by_name_is_found() {
@@ -70,4 +70,45 @@ fn ipv6_serves_on_both_sides() {
     let gateway = Gateway::with(json!({"endpoints": [endpoint]})).address(loopback).start();
     assert_eq!(gateway.get("/raw").text(), "six");
     assert_eq!(upstream.seen()[0].header("x-forwarded-for"), Some("::1"));
+}
+
+/// An address where nobody listens.
+fn dead() -> String {
+    format!("http://127.0.0.1:{}", free_port())
+}
+
+#[test]
+fn a_call_moves_on_from_a_host_that_cannot_be_connected_to() {
+    let upstream = Upstream::start();
+    upstream.on("/raw", Reply::text("alive"));
+    upstream.on("/under/raw", Reply::text("alive below"));
+    let dead_host = dead();
+    let mut get = no_op("GET", "/raw", "");
+    get["backend"][0]["host"] = json!([dead_host, upstream.url()]);
+    let mut post = no_op("POST", "/raw", "");
+    post["backend"][0]["host"] = json!([dead_host, upstream.url()]);
+    let mut prefixed = no_op("GET", "/other", "");
+    prefixed["backend"][0]["url_pattern"] = json!("/raw");
+    prefixed["backend"][0]["disable_host_sanitize"] = json!(true);
+    prefixed["backend"][0]["host"] = json!([dead_host, format!("{}/under", upstream.url())]);
+    let gateway = Gateway::start(json!({"endpoints": [get, post, prefixed]}));
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/raw").text(), "alive");
+        assert_eq!(post_to(gateway.address(), "/raw", b"whole body").text(), "alive");
+        assert_eq!(gateway.get("/other").text(), "alive below");
+    }
+    let seen = upstream.seen();
+    assert!(
+        seen.iter().filter(|seen| seen.method == "POST").all(|seen| seen.body == b"whole body")
+    );
+    let own = upstream.url();
+    assert!(seen.iter().all(|seen| seen.header("host") == own.strip_prefix("http://")));
+}
+
+#[test]
+fn without_a_host_that_answers_the_call_fails() {
+    let mut endpoint = no_op("GET", "/raw", "");
+    endpoint["backend"][0]["host"] = (0..6).map(|_| dead()).collect();
+    let gateway = Gateway::start(json!({"endpoints": [endpoint]}));
+    assert_eq!(gateway.get("/raw").status(), 500);
 }

@@ -16,6 +16,8 @@ mod integration {
     mod faults;
     /// Where backends are: names, dead hosts, IPv6.
     mod hosts;
+    /// JSONTestSuite through endpoints that decode.
+    mod json_suite;
     /// Several requests on one connection.
     mod keep_alive;
     /// What the gateway weighs.

@@ -1,0 +1,50 @@
+//! The fuzz targets: each takes any bytes, and panics when something about them is wrong.
+//!
+//! `scripts/fuzz` runs them under libFuzzer; `cargo test` in this folder runs the same functions on mutated seeds.
+
+mod config;
+mod heads;
+mod json;
+mod routes;
+mod template;
+mod trees;
+
+pub use config::config;
+pub use heads::{chunked, framing, request_head, response_head};
+pub use json::json;
+pub use routes::routes;
+pub use template::template;
+pub use trees::{rss, xml};
+
+/// All targets by name, with the same names as the files of `fuzz_targets`.
+pub const ALL: &[(&str, fn(&[u8]))] = &[
+    ("request_head", request_head),
+    ("response_head", response_head),
+    ("chunked", chunked),
+    ("framing", framing),
+    ("routes", routes),
+    ("json", json),
+    ("config", config),
+    ("template", template),
+    ("xml", xml),
+    ("rss", rss),
+];
+
+/// Takes numbers and texts off the front of the input.
+struct Input<'i>(&'i [u8]);
+
+impl<'i> Input<'i> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    /// Up to the separator, which is dropped; all of it when there is none.
+    fn until(&mut self, separator: u8) -> &'i [u8] {
+        let end = self.0.iter().position(|&byte| byte == separator).unwrap_or(self.0.len());
+        let (piece, rest) = self.0.split_at(end);
+        self.0 = rest.get(1..).unwrap_or_default();
+        piece
+    }
+}

@@ -20,6 +20,8 @@ mod integration {
     mod json_suite;
     /// Several requests on one connection.
     mod keep_alive;
+    /// Bounds of connections, requests, dials and descriptors.
+    mod limits;
     /// What the gateway weighs.
     mod memory;
     /// Bodies of every size and framing pass untouched.

@@ -40,6 +40,39 @@ pub struct Gateway {
     /// For work that outlives its request, such as shadow calls.
     me: Weak<Gateway>,
     random: Cell<u64>,
+    load: Load,
+}
+
+/// How much this core has to do, and how much of it is let in.
+struct Load {
+    in_flight: Cell<usize>,
+    in_flight_max: Cell<usize>,
+    /// The core comes to its work too late.
+    is_behind: Cell<bool>,
+    /// Requests refused since the last sweep.
+    refused: Cell<u64>,
+}
+
+/// A request in flight; dropping it ends the count.
+struct InFlight<'g>(&'g Load);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}
+
+impl Load {
+    /// `None`: the request is one too many.
+    fn enter(&self) -> Option<InFlight<'_>> {
+        let count = self.in_flight.get();
+        if count >= self.in_flight_max.get() || self.is_behind.get() {
+            self.refused.set(self.refused.get() + 1);
+            return None;
+        }
+        self.in_flight.set(count + 1);
+        Some(InFlight(self))
+    }
 }
 
 /// One of the plan's hosts on this core.
@@ -78,12 +111,32 @@ impl Gateway {
             log,
             me: me.clone(),
             random: Cell::new(seed | 1),
+            load: Load {
+                in_flight: Cell::new(0),
+                in_flight_max: Cell::new(usize::MAX),
+                is_behind: Cell::new(false),
+                refused: Cell::new(0),
+            },
         })
     }
 
     /// Closes connections to upstreams that have been unused for too long; called about once a second.
     pub fn sweep(&self) {
         self.upstreams.sweep();
+        if let count @ 1.. = self.load.refused.take() {
+            self.log
+                .warning(format_args!("{count} requests refused: the gateway has too much to do"));
+        }
+    }
+
+    /// How many requests to endpoints this core answers at a time.
+    pub fn set_requests_max(&self, count: usize) {
+        self.load.in_flight_max.set(count);
+    }
+
+    /// Whether requests to endpoints are refused until the core has caught up.
+    pub fn set_behind(&self, is_behind: bool) {
+        self.load.is_behind.set(is_behind);
     }
 
     pub fn plan(&self) -> &PlanHandle {
@@ -170,7 +223,10 @@ impl Gateway {
         match found {
             Found::Endpoint(id) => match &self.plan.targets[id as usize] {
                 // What most requests want is part of this future; everything else is boxed, so that it stays small.
-                RouteTarget::Endpoint(id) => self.run(*id, request, path, &params).await,
+                RouteTarget::Endpoint(id) => match self.load.enter() {
+                    Some(_in_flight) => self.run(*id, request, path, &params).await,
+                    None => self.too_busy(),
+                },
                 RouteTarget::Health => builtin::health(),
                 RouteTarget::Echo => Box::pin(builtin::echo(request, path)).await,
                 RouteTarget::Debug => {
@@ -187,6 +243,13 @@ impl Gateway {
         let mut headers = HeaderBlock::default();
         headers.push_lines(self.plan.router.version_line.as_bytes());
         Reply { headers, ..Reply::empty(status) }
+    }
+
+    fn too_busy(&self) -> Reply {
+        let mut reply = self.versioned(503);
+        reply.headers.push_lines(reply::NOT_COMPLETED);
+        reply.headers.push(b"Retry-After", b"1");
+        reply
     }
 
     fn options(&self, allow: &str) -> Reply {

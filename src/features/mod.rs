@@ -4,6 +4,7 @@ pub mod backend;
 pub mod modifier;
 pub mod proxy;
 pub mod router;
+pub mod shoal;
 pub mod unbuilt;
 
 use crate::plan::feature::{Feature, Scope};
@@ -21,13 +22,14 @@ const fn unbuilt(namespace: &'static str, scopes: &'static [Scope], without: Wit
     Unbuilt { namespace, scopes, without }
 }
 
-/// Every namespace of the original's free edition.
+/// Every namespace of the original's free edition, and our own.
 pub static ALL: &[&dyn Feature] = &[
     &router::Router,
     &proxy::Proxy,
     &backend::http::Http,
     &backend::http_client::HttpClient,
     &modifier::lua_backend::LuaBackend,
+    &shoal::limits::Limits,
     // Known, and not built yet.
     &unbuilt("auth/validator", SERVICE_AND_ENDPOINT, Without::Sealed(401)),
     &unbuilt("auth/signer", ENDPOINT, Without::Sealed(401)),

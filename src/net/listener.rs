@@ -12,31 +12,31 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::task::{First, first_of};
 
-/// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
-
-/// Opens a listening socket. With no address it takes both families where the host has IPv6.
+/// Opens a listening socket with an accept queue of that length, which the kernel cuts to `net.core.somaxconn`. With no
+/// address it takes both families where the host has IPv6.
 ///
 /// # Errors
 /// What the kernel says: the port is taken, the address is not this host's, a port below 1024 without the right.
-pub fn bind(address: Option<IpAddr>, port: u16) -> io::Result<std::net::TcpListener> {
+pub fn bind(address: Option<IpAddr>, port: u16, backlog: i32) -> io::Result<std::net::TcpListener> {
     match address {
-        Some(address) => bind_to(SocketAddr::new(address, port), false),
-        None => {
-            bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), true).or_else(|error| {
-                match error.kind() {
-                    io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-                    _ => bind_to(
-                        SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), port),
-                        false,
-                    ),
-                }
-            })
-        }
+        Some(address) => bind_to(SocketAddr::new(address, port), false, backlog),
+        None => bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), true, backlog)
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+                _ => bind_to(
+                    SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), port),
+                    false,
+                    backlog,
+                ),
+            }),
     }
 }
 
-fn bind_to(address: SocketAddr, both_families: bool) -> io::Result<std::net::TcpListener> {
+fn bind_to(
+    address: SocketAddr,
+    both_families: bool,
+    backlog: i32,
+) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -44,7 +44,7 @@ fn bind_to(address: SocketAddr, both_families: bool) -> io::Result<std::net::Tcp
         socket.set_only_v6(!both_families)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     Ok(socket.into())
 }
 
@@ -107,7 +107,7 @@ impl Listener {
     ///
     /// # Errors
     /// What the kernel says.
-    pub async fn accept(&self, stop: &Stop) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    pub async fn accept(&self, stop: &Stop) -> io::Result<Option<Accepted>> {
         loop {
             if stop.is_stopped() {
                 return Ok(None);
@@ -132,12 +132,34 @@ impl Listener {
     ///
     /// # Errors
     /// What the kernel says; `WouldBlock` when none waits.
-    pub fn accept_waiting(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub fn accept_waiting(&self) -> io::Result<Accepted> {
         let (stream, address) = self.socket.accept()?;
+        Ok(Accepted { stream, address })
+    }
+}
+
+/// A connection that is neither served nor refused yet.
+pub struct Accepted {
+    stream: std::net::TcpStream,
+    pub address: SocketAddr,
+}
+
+impl Accepted {
+    /// Hands it to the runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot register it.
+    pub fn into_stream(self) -> io::Result<TcpStream> {
         if super::driver::is_epoll() {
-            stream.set_nonblocking(true)?;
+            self.stream.set_nonblocking(true)?;
         }
-        Ok((TcpStream::from_std(stream)?, address))
+        TcpStream::from_std(self.stream)
+    }
+
+    /// Closes it after an answer that it did not ask for yet; who does not take it at once goes without.
+    pub fn refuse(self, answer: &[u8]) {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let _ = socket2::SockRef::from(&self.stream).send_with_flags(answer, flags);
     }
 }
 

@@ -105,6 +105,7 @@ impl Compiler<'_> {
             router: options.compile(),
             listen: listen(service),
             client: client(service),
+            limits: draft.limits,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::backend::StatusRule;
+use super::limits::LimitOptions;
 use super::router::RouterOptions;
 use super::statics::StaticPlan;
 use crate::config::extra::Block;
@@ -77,6 +78,7 @@ impl Site<'_> {
 pub struct ServiceDraft {
     /// `None`: there is no router block, which is not the same as an empty one.
     pub router: Option<RouterOptions>,
+    pub limits: LimitOptions,
 }
 
 /// What an endpoint's blocks said.

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod compile;
 pub mod endpoint;
 pub mod feature;
+pub mod limits;
 pub mod route;
 pub mod router;
 pub mod statics;
@@ -17,6 +18,7 @@ pub use compile::compile;
 use crate::stage::ids::{EndpointId, HostId};
 use backend::HostPlan;
 use endpoint::EndpointPlan;
+use limits::LimitOptions;
 use route::Routes;
 use router::RouterPlan;
 
@@ -35,6 +37,7 @@ pub struct Plan {
     pub router: RouterPlan,
     pub listen: ListenPlan,
     pub client: ClientPlan,
+    pub limits: LimitOptions,
 }
 
 /// The one shared pointer that a core holds to its plan.

@@ -1,14 +1,15 @@
 //! One core: its thread, its runtime, its listener, its gateway.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
 use crate::engine::Gateway;
 use crate::net::bell::{Bell, Order};
-use crate::net::listener::{Listener, Stop};
-use crate::net::{Stream, deadline, driver, task};
+use crate::net::listener::{Accepted, Listener, Stop};
+use crate::net::{Stream, clock, deadline, driver, task};
 use crate::plan::PlanHandle;
+use crate::shared::admission::Admission;
 use crate::shared::log::Log;
 use crate::shared::names::{HostLookup, Names, ServiceHost};
 use crate::shared::published::Published;
@@ -25,8 +26,13 @@ const ANSWER_HEAD_BYTES_MAX: usize = 1024 * 1024;
 const SWEEP_MS: u64 = 1000;
 /// How long a core that ran out of descriptors or memory waits before it accepts again.
 const ACCEPT_PAUSE_MS: u64 = 20;
+/// How often a core looks how far it is behind, where that is limited.
+const QUEUE_LOOK_MS: u64 = 10;
 /// How often a draining core looks whether its last connection has ended.
 const DRAIN_LOOK_MS: u64 = 5;
+
+/// What a client gets whose connection is one too many.
+const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// What a core needs to run.
 pub struct Core {
@@ -37,6 +43,9 @@ pub struct Core {
     pub names: Names,
     pub feeds: Vec<Published<Vec<ServiceHost>>>,
     pub log: Log,
+    /// How many cores there are.
+    pub cores: usize,
+    pub admission: Option<Admission>,
 }
 
 impl Core {
@@ -59,14 +68,22 @@ impl Core {
         let settings = Rc::new(settings(&self.plan));
         let connections = Rc::new(Connections::default());
         task::spawn(deadline::sweep_forever());
+        let turned_away = Rc::new(Cell::new(0u64));
         let (sweeping, looking) = (gateway.clone(), connections.clone());
+        let (counted, log) = (turned_away.clone(), self.log.clone());
         task::spawn(async move {
             loop {
                 task::sleep_ms(SWEEP_MS).await;
                 sweeping.sweep();
                 looking.look_for_hang_ups();
+                if let count @ 1.. = counted.take() {
+                    log.warning(format_args!("{count} connections refused: too many are open"));
+                }
             }
         });
+        if let Some(queue_max_ms) = self.plan.limits.queue_max_ms {
+            task::spawn(watch_queue(gateway.clone(), u64::from(queue_max_ms)));
+        }
         let listener = Listener::new(self.socket)?;
         let stop = Rc::new(Stop::default());
         let (stopping, ordered) = (stop.clone(), connections.clone());
@@ -74,7 +91,17 @@ impl Core {
             Order::Drain => stopping.stop(),
             Order::Cut => ordered.cut(),
         }));
-        let start = |tcp, address| {
+        let start = |accepted: Accepted| {
+            let address = accepted.address;
+            let ticket = match self.admission.as_ref().map(|all| all.enter(address.ip())) {
+                Some(Err(_)) => {
+                    turned_away.set(turned_away.get() + 1);
+                    return accepted.refuse(TURNED_AWAY);
+                }
+                Some(Ok(ticket)) => Some(ticket),
+                None => None,
+            };
+            let Ok(tcp) = accepted.into_stream() else { return };
             let stream = Stream::new(tcp);
             let (slot, connection) = connections.enter(stream);
             let (connections, gateway, settings) =
@@ -83,12 +110,13 @@ impl Core {
                 let peer = Peer::new(address, false);
                 serve(&connection, &connections, &peer, &*gateway, &settings).await;
                 connections.leave(slot);
+                drop(ticket);
             });
         };
         loop {
             match listener.accept(&stop).await {
                 Ok(None) => break,
-                Ok(Some((tcp, address))) => start(tcp, address),
+                Ok(Some(accepted)) => start(accepted),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     self.log.error(format_args!("core {} cannot accept: {error}", self.index));
@@ -97,8 +125,8 @@ impl Core {
             }
         }
         // What the kernel has already accepted for us is served like everything else.
-        while let Ok((tcp, address)) = listener.accept_waiting() {
-            start(tcp, address);
+        while let Ok(accepted) = listener.accept_waiting() {
+            start(accepted);
         }
         drop(listener);
         connections.drain();
@@ -119,6 +147,7 @@ impl Core {
             idle_ms: client.idle_ms,
             connect_ms: client.connect_ms,
             head_ms: client.answer_head_ms,
+            dials_max: self.plan.limits.dials_per_host(),
             head: HeadLimits {
                 bytes_max: ANSWER_HEAD_BYTES_MAX,
                 headers_max: HEADERS_MAX,
@@ -127,9 +156,22 @@ impl Core {
             keep_alive: client.keep_alive,
         };
         let upstreams = Upstreams::new(limits, lookup(&self.names));
-        let seed = crate::net::clock::monotonic_ns()
-            ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Gateway::new(self.plan.clone(), upstreams, &self.feeds, self.log.clone(), seed)
+        let seed = clock::monotonic_ns() ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let gateway =
+            Gateway::new(self.plan.clone(), upstreams, &self.feeds, self.log.clone(), seed);
+        gateway.set_requests_max(self.plan.limits.requests_of_one(self.cores));
+        gateway
+    }
+}
+
+/// Looks how late the core comes to a task that is due, which is how long a new request waits for its first step, and
+/// has requests refused while that is too long.
+async fn watch_queue(gateway: Rc<Gateway>, queue_max_ms: u64) {
+    loop {
+        let due = clock::monotonic_ns() + QUEUE_LOOK_MS * 1_000_000;
+        task::sleep_ms(QUEUE_LOOK_MS).await;
+        let late_ms = clock::monotonic_ns().saturating_sub(due) / 1_000_000;
+        gateway.set_behind(late_ms > queue_max_ms);
     }
 }
 

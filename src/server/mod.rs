@@ -21,6 +21,7 @@ use crate::net::driver::{self, Choice};
 use crate::net::listener;
 use crate::plan;
 use crate::plan::{Plan, PlanHandle};
+use crate::shared::admission::Admission;
 use crate::shared::log::{Log, LogSettings, LogWriter};
 use crate::shared::names::{Names, ServiceHost};
 use crate::shared::published::Published;
@@ -172,6 +173,8 @@ fn serve(plan: Plan, warnings: &[Problem]) -> Result<(), StartError> {
         report(&beside.log, problem);
     }
     beside.log.info(format_args!("{driver_line}, {workers} workers"));
+    let admission =
+        Admission::new(plan.limits.connections_max, plan.limits.connections_per_address_max);
     let plan: PlanHandle = Arc::new(plan);
     let mut ropes = Vec::new();
     let mut cores = Vec::new();
@@ -186,6 +189,8 @@ fn serve(plan: Plan, warnings: &[Problem]) -> Result<(), StartError> {
             names: beside.names.clone(),
             feeds: beside.feeds.clone(),
             log: beside.log.clone(),
+            cores: workers,
+            admission: admission.clone(),
         };
         cores.push(spawn(core, bell)?);
         ropes.push(rope);
@@ -222,7 +227,8 @@ fn bind(plan: &Plan, workers: usize) -> Result<Vec<std::net::TcpListener>, Start
         }
         return Err(StartError::Listen(named(), io::Error::from_raw_os_error(libc::EADDRINUSE)));
     }
-    let sockets: io::Result<Vec<_>> = (0..workers).map(|_| listener::bind(address, port)).collect();
+    let sockets: io::Result<Vec<_>> =
+        (0..workers).map(|_| listener::bind(address, port, plan.limits.backlog())).collect();
     sockets.map_err(|error| StartError::Listen(named(), error))
 }
 

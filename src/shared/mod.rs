@@ -1,5 +1,6 @@
 //! The doors between threads: the only code that cores and the control thread share.
 
+pub mod admission;
 pub mod log;
 pub mod meter;
 pub mod names;

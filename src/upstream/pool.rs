@@ -34,12 +34,12 @@ pub struct Limits {
     /// How long the head of an answer may take; zero leaves it to the request's deadline.
     pub head_ms: u64,
     pub head: HeadLimits,
+    /// Connections to one host that may be being opened at the same time.
+    pub dials_max: usize,
     /// False: every request opens its own connection.
     pub keep_alive: bool,
 }
 
-/// Connections of one core to one host that are being opened at the same time; more would only fill its backlog.
-const DIALS_MAX: usize = 128;
 /// Requests of one core that wait for one of those.
 const WAITING_MAX: usize = 16 * 1024;
 
@@ -186,7 +186,7 @@ impl Pool {
 
     /// Waits until few enough connections are being opened.
     async fn turn(&self, deadline: Tick) -> Result<Turn<'_>, UpstreamError> {
-        if self.dials.get() >= DIALS_MAX {
+        if self.dials.get() >= self.limits.dials_max {
             if self.waiting.borrow().len() >= WAITING_MAX {
                 return Err(UpstreamError::Overloaded);
             }

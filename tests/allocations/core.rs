@@ -30,10 +30,20 @@ pub fn while_serving(configuration: &Value, work: impl FnOnce(SocketAddr)) {
     let dns = Dns::new(DnsSettings::from_env().unwrap()).unwrap();
     let (names, resolving) = resolver(Arc::new(dns), Limits::default());
     let _resolving = control.spawn(Box::new(resolving));
-    let socket = listener::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+    let socket = listener::bind(Some(Ipv4Addr::LOCALHOST.into()), 0, 16).unwrap();
     let address = socket.local_addr().unwrap();
     let plan = Arc::new(compiled.plan);
-    let core = Core { index: 0, processor: None, plan, socket, names, feeds: Vec::new(), log };
+    let core = Core {
+        index: 0,
+        processor: None,
+        plan,
+        socket,
+        names,
+        feeds: Vec::new(),
+        log,
+        cores: 1,
+        admission: None,
+    };
     let (mut rope, bell) = bell::bell().unwrap();
     let builder = thread::Builder::new().name("core-0".to_owned()).stack_size(STACK_BYTES);
     let running = builder

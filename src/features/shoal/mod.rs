@@ -1,0 +1,3 @@
+//! `shoal/…`: what the original has no words for.
+
+pub mod limits;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Slots of one row: with 10,000 busy addresses one in 45 shares both of its slots with others.
+/// Slots of one row, as many as 16 bits name: of 10,000 busy addresses one in 50 shares both of its slots with others.
 const SLOTS: usize = 1 << 16;
 
 /// The counts; cheap to clone.
@@ -99,9 +99,8 @@ impl Counts {
             IpAddr::V4(four) => u64::from(four.to_bits()),
             IpAddr::V6(six) => (six.to_bits() >> 64) as u64 | 1 << 63,
         };
-        let hash = self.seed.hash_one(who);
-        let slot = |bits: u64| (bits as usize) % SLOTS;
-        Some([slot(hash & 0xFFFF_FFFF), slot(hash >> 32)])
+        let [a, b, c, d, ..] = self.seed.hash_one(who).to_le_bytes();
+        Some([u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])].map(usize::from))
     }
 }
 

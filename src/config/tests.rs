@@ -72,6 +72,14 @@ fn the_root_has_the_defaults_of_the_original() {
 }
 
 #[test]
+fn idle_connections_per_host_are_250_for_zero_and_none_below() {
+    for (written, kept) in [("0", 250), ("7", 7), ("-1", 0)] {
+        let text = format!(r#"{{"version": 3, "max_idle_connections_per_host": {written}}}"#);
+        assert_eq!(right(&text).client.max_idle_connections_per_host, kept, "{written}");
+    }
+}
+
+#[test]
 fn a_no_op_endpoint_makes_its_backend_no_op() {
     let service = right(
         r#"{"version": 3, "endpoints": [{"endpoint": "/", "output_encoding": "no-op", "backend": [{"encoding": "xml"}]}]}"#,

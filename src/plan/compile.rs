@@ -37,8 +37,6 @@ const HEAD_BYTES_DEFAULT: usize = 1024 * 1024;
 const HEAD_BYTES_SLACK: usize = 4096;
 /// A client that takes nothing for so long is gone, where `write_timeout` says nothing.
 const WRITE_STALL_MS: u64 = 60_000;
-/// Go keeps so many idle connections per host where the configuration says nothing.
-const IDLE_PER_HOST_DEFAULT: usize = 250;
 
 /// A plan, and what the log should say about how it came to be.
 pub struct Compiled {
@@ -476,10 +474,7 @@ fn client(service: &Service) -> ClientPlan {
     ClientPlan {
         connect_ms: client.dialer_timeout.as_ms(),
         answer_head_ms: client.response_header_timeout.as_ms(),
-        idle_max_per_host: match client.max_idle_connections_per_host {
-            0 => IDLE_PER_HOST_DEFAULT,
-            count => count,
-        },
+        idle_max_per_host: client.max_idle_connections_per_host,
         idle_ms: client.idle_connection_timeout.as_ms(),
         keep_alive: !client.disable_keep_alives,
         ask_for_gzip: !client.disable_compression,

@@ -1,6 +1,6 @@
 //! Moves a body from socket to socket through a pipe, so that its bytes never enter this process.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -22,11 +22,29 @@ struct Pipe {
 
 thread_local! {
     static POOL: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
+    /// How few pipes the pool held since the last sweep: so many were not needed.
+    static UNUSED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Closes the pooled pipes that nobody has needed since the last call; called about once a second.
+pub fn sweep() {
+    POOL.with(|pool| {
+        let mut pool = pool.borrow_mut();
+        let unused = UNUSED.replace(0).min(pool.len());
+        pool.drain(..unused);
+        UNUSED.set(pool.len());
+    });
 }
 
 impl Pipe {
     fn take() -> io::Result<Pipe> {
-        if let Some(pipe) = POOL.with(|pool| pool.borrow_mut().pop()) {
+        let pooled = POOL.with(|pool| {
+            let mut pool = pool.borrow_mut();
+            let pipe = pool.pop();
+            UNUSED.set(UNUSED.get().min(pool.len()));
+            pipe
+        });
+        if let Some(pipe) = pooled {
             return Ok(pipe);
         }
         let mut ends = [0; 2];
@@ -149,5 +167,28 @@ fn splice(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pooled() -> usize {
+        POOL.with(|pool| pool.borrow().len())
+    }
+
+    #[test]
+    fn pipes_that_nobody_needs_are_closed_at_the_second_sweep() {
+        let (first, second) = (Pipe::take().unwrap(), Pipe::take().unwrap());
+        first.give_back();
+        second.give_back();
+        sweep();
+        assert_eq!(pooled(), 2, "they were just used");
+        Pipe::take().unwrap().give_back();
+        sweep();
+        assert_eq!(pooled(), 1, "one of them was used again");
+        sweep();
+        assert_eq!(pooled(), 0);
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::engine::Gateway;
 use crate::net::bell::{Bell, Order};
 use crate::net::listener::{Accepted, Listener, Stop};
-use crate::net::{Stream, clock, deadline, driver, task};
+use crate::net::{Stream, clock, deadline, driver, splice, task};
 use crate::plan::PlanHandle;
 use crate::shared::admission::Admission;
 use crate::shared::log::Log;
@@ -75,6 +75,7 @@ impl Core {
             loop {
                 task::sleep_ms(SWEEP_MS).await;
                 sweeping.sweep();
+                splice::sweep();
                 looking.look_for_hang_ups();
                 if let count @ 1.. = counted.take() {
                     log.warning(format_args!("{count} connections refused: too many are open"));

@@ -6,6 +6,9 @@ use crate::json::flatmap::{Flatmap, FlatmapOp};
 use crate::json::path::{Branch, Name, Path, Tree};
 use crate::json::value::Value;
 
+/// Room in a grouped document for the groups of others that are merged into it.
+const GROUPS_COMMON: usize = 4;
+
 /// The edits of a backend as configured. Empty fields do nothing.
 #[derive(Clone, Debug, Default)]
 pub struct EditSpec {
@@ -127,7 +130,9 @@ impl Edit {
         };
         let key = in_body(key, document.next_body());
         document.bodies.push(self.names.clone());
-        document.members = Some(vec![Member { key, content }]);
+        let mut members = Vec::with_capacity(GROUPS_COMMON);
+        members.push(Member { key, content });
+        document.members = Some(members);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests: both walks say the same, and what Go's decoder says.
 
+#[cfg(target_arch = "x86_64")]
+use super::x86::{self, Level};
 use super::{Kind, Recorder, ScanError, Scanned, exact, scan, scan_into};
 use crate::json::document::{Bodies, Content, Member};
 use crate::json::tests::Random;
@@ -33,6 +35,37 @@ fn by(
     noted(body, &members, result)
 }
 
+/// What each way to walk says that this processor has.
+#[cfg(target_arch = "x86_64")]
+fn by_each_level(body: &[u8]) -> Vec<(Level, Option<(Kind, usize, usize, Noted)>)> {
+    let highest = x86::look();
+    let levels = [Level::Sse2, Level::Avx2, Level::Avx512].into_iter();
+    levels
+        .filter(|&level| level as u8 <= highest as u8)
+        .map(|level| {
+            let mut members = Vec::new();
+            let mut recorder =
+                Recorder { body: 0, members: &mut members, seen: 0, has_repeats: false };
+            // SAFETY: the processor has the highest level, and those below.
+            let scanned = unsafe { x86::scan_at(level, body, 0, &mut recorder) };
+            recorder.finish(body);
+            let found = scanned.map(|scanned| noted(body, &members, Ok(scanned)).unwrap());
+            (level, found)
+        })
+        .collect()
+}
+
+/// Holds every level to the walk that goes byte by byte. A level may be in doubt of good bodies only if they are nested
+/// deeply or no container at all.
+#[cfg(target_arch = "x86_64")]
+fn assert_levels_agree(body: &[u8], what: &str) {
+    let wanted = by(exact::scan, body).ok();
+    let wanted = wanted.filter(|(kind, ..)| matches!(kind, Kind::Object | Kind::Array));
+    for (level, found) in by_each_level(body) {
+        assert_eq!(found, wanted, "{level:?}, {what}: {}", String::from_utf8_lossy(body));
+    }
+}
+
 fn message(body: &str) -> String {
     match scan(body.as_bytes(), 0, 0, &mut Vec::new()) {
         Ok((scanned, _)) => format!("{:?} {:?}", scanned.kind, &body[scanned.start..scanned.end]),
@@ -53,6 +86,133 @@ fn both_walks_say_the_same_of_good_and_of_damaged_bodies() {
             "seed {seed}: {}",
             String::from_utf8_lossy(&body)
         );
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn every_level_says_the_same_of_good_and_of_damaged_bodies_wherever_they_begin() {
+    for seed in 0..3_000 {
+        let mut random = Random(seed ^ 0x5ca1_ab1e);
+        let text = if seed % 3 == 0 { random.value() } else { random.object() };
+        let mut body = " ".repeat(random.below(130)).into_bytes();
+        if seed % 4 == 0 {
+            body.extend_from_slice(text.as_bytes());
+        } else {
+            body.extend_from_slice(&random.damaged(&text));
+        }
+        assert_levels_agree(&body, &format!("seed {seed}"));
+    }
+}
+
+/// Every string of a few tokens, at every offset from the border of a block.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn every_level_knows_the_grammar() {
+    let tokens = [
+        "{", "}", "[", "]", ",", ":", "\"k\"", "1", "-", "0", ".5", "e1", "true", "false", "nul",
+        "\\", " ", "\u{e9}",
+    ];
+    for seed in 0..15_000 {
+        let mut random = Random(seed);
+        let mut body = match seed % 3 {
+            0 => "[".to_owned(),
+            1 => "{\"a\":".to_owned(),
+            _ => "[{\"a\":[".to_owned(),
+        };
+        if seed % 2 == 0 {
+            body.insert_str(1, &" ".repeat(random.below(70)));
+        }
+        for _ in 0..random.below(7) {
+            body.push_str(random.pick(&tokens));
+        }
+        body.push_str(["]", "}", "]}]", "", "]}] x"][random.below(5)]);
+        assert_levels_agree(body.as_bytes(), &format!("seed {seed}"));
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn every_level_knows_numbers_words_and_escapes_at_every_offset() {
+    let pieces = [
+        "0",
+        "-0",
+        "01",
+        "-01",
+        "00",
+        "1.5",
+        "1.50.5",
+        "1.",
+        ".5",
+        "-",
+        "--1",
+        "1-1",
+        "1e5",
+        "1E+05",
+        "1e",
+        "1e+",
+        "1e5.5",
+        "1e5e5",
+        "12345678901234567890.12345678901234567890e-1234567890",
+        "1+1",
+        "+1",
+        "1x",
+        "x1",
+        "true",
+        "truex",
+        "tru",
+        "true1",
+        "falsee",
+        "false",
+        "fals",
+        "null",
+        "nulll",
+        "nul",
+        "truefalse",
+        "t",
+        "-true",
+        r#""\\""#,
+        r#""\\\""#,
+        r#""\x""#,
+        r#""\u12e4""#,
+        r#""\u12g4""#,
+        r#""\u123""#,
+        r#""\\u12g4""#,
+        "\"\t\"",
+        "\"\u{e9}\"",
+        "\u{e9}",
+    ];
+    for piece in pieces {
+        for offset in (0..70).chain(440..530) {
+            let pad = "x".repeat(offset);
+            assert_levels_agree(
+                format!("[\"{pad}\",{piece},{piece}]").as_bytes(),
+                "between commas",
+            );
+            if offset % 4 == 0 {
+                assert_levels_agree(format!("{{\"{pad}\":{piece} }}").as_bytes(), "before a blank");
+                assert_levels_agree(format!("[\"{pad}\",[{piece}").as_bytes(), "at the end");
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn every_level_is_right_about_every_length_and_cut() {
+    let mut body = String::from("[");
+    let mut random = Random(7);
+    while body.len() < 700 {
+        body.push_str(&random.value());
+        body.push(',');
+    }
+    body.push_str("null]");
+    for at in 0..=body.len() {
+        assert_levels_agree(&body.as_bytes()[..at], "cut");
+        if body.is_char_boundary(at) {
+            let shorter = format!("[\"{}\"]", &"x".repeat(at));
+            assert_levels_agree(shorter.as_bytes(), "length");
+        }
     }
 }
 

@@ -1,292 +1,360 @@
-//! The fast walk: checks the grammar from token to token, without looking at what lies between.
+//! The fast walk: checks the grammar by a few operations for each of its rules on masks of one bit a byte.
 //!
 //! It only ever says "fine" or "in doubt" (`None`): wrong bodies, scalars by themselves and very deep nesting are left
 //! to the exact walk.
+//!
+//! Finding strings by the parity of quotes is the method of "Parsing Gigabytes of JSON per Second" (Langdale and Lemire,
+//! 2019). Beyond that no token is looked at by itself, except brackets and words: the grammar is put as rules on what
+//! stands before a token, blanks left out, and before an operator, all but operators left out. [`Flood`] tells that of
+//! all tokens of eight blocks at once.
 
-use super::tokens::Tokens;
+use super::brackets::{Brackets, Outermost, Stack};
+use super::classes::Classes;
+use super::escapes::Escapes;
+use super::lanes::{BLOCK, Lanes, ROW, Row, padded};
+use super::scalars::{Scalars, are_numbers};
 use super::{Kind, Recorder, Scanned, is_blank};
 
-/// Up to here one word holds the kinds of all open containers.
-const DEPTH_MAX: u32 = 64;
-
-struct Walk<'b, 'r, 'm> {
+struct Walk<'b, R> {
     body: &'b [u8],
-    tokens: Tokens<'b>,
-    /// Which of the tokens at hand comes next.
-    cursor: usize,
-    recorder: &'r mut Recorder<'m>,
-    /// The outermost object's latest member: its opening quote, its colon, its value.
-    member: (usize, usize, usize),
+    /// First byte of the row.
+    at: usize,
+    none: R,
+    escapes: Escapes<R>,
+    /// Whatever bytes above 0x7F there were.
+    wide: R,
+    /// 1 inside a string.
+    inside: u64,
+    scalars: Scalars<R>,
+    stack: Stack,
+    brackets: Brackets,
+    /// Behind values, over blanks.
+    after_value: Flood<R>,
+    /// Behind strings, over blanks.
+    after_string: Flood<R>,
+    /// Behind opening brackets, over blanks.
+    after_opening: Flood<R>,
+    /// Behind commas and opening curly brackets, up to the next operator.
+    after_separator: Flood<R>,
+    /// Behind colons, up to the next bracket.
+    after_colon: Flood<R>,
+    /// Behind commas that no key follows, up to the next bracket.
+    after_plain: Flood<R>,
 }
 
-/// Why a container's tokens are left.
-enum Step {
-    /// One inside of it begins.
-    OpenObject,
-    OpenArray,
-    /// It is over; with the position behind it.
-    Close(usize),
+/// The bits of a row's bytes, the lowest first.
+#[derive(Default)]
+struct Planes {
+    /// Its first byte.
+    at: usize,
+    bits: [[u64; ROW]; 8],
+}
+
+/// A row that is all right as far as masks can tell.
+struct Checked<R> {
+    /// Its first byte.
+    at: usize,
+    wrong: R,
+    /// There is nothing but text.
+    is_text: bool,
+    /// Numbers to be looked at.
+    odd: R,
+    brackets: [u64; ROW],
+    /// Which of the brackets must stand in an object.
+    in_object: [u64; ROW],
+    separators: [u64; ROW],
+    colons: [u64; ROW],
+}
+
+/// Runs of ones filled from a one that is put in, on into the next masks.
+///
+/// An addition does it: a one added to the low end of a run comes out above its high end. Ones put in where no run
+/// is stay where they are.
+#[derive(Clone, Copy)]
+pub(super) struct Flood<R> {
+    before: R,
+    carry: u64,
 }
 
 /// See [`super::scan`].
-pub(super) fn scan(body: &[u8], start: usize, recorder: &mut Recorder<'_>) -> Option<Scanned> {
-    let start = start + body.get(start..)?.iter().position(|&byte| !is_blank(byte))?;
+///
+/// # Safety
+/// The processor can do what `L` and `R` need.
+#[inline(always)]
+pub(super) unsafe fn scan<L: Lanes, R: Row>(
+    body: &[u8],
+    start: usize,
+    recorder: &mut Recorder<'_>,
+) -> Option<Scanned> {
+    let from = start;
+    let start = from + body.get(from..)?.iter().position(|&byte| !is_blank(byte))?;
     let kind = match body.get(start)? {
         b'{' => Kind::Object,
         b'[' => Kind::Array,
         _ => return None,
     };
-    let mut walk =
-        Walk { body, tokens: Tokens::new(body, start)?, cursor: 1, recorder, member: (0, 0, 0) };
-    walk.tokens.ahead(&mut 0)?;
-    let end = walk.run(kind == Kind::Object)?;
-    let has_surrogates = walk.tokens.has_surrogates();
-    Some(Scanned { kind, start, end, has_wide: walk.tokens.has_wide(), has_surrogates })
+    let is_object = kind == Kind::Object;
+    // SAFETY: the caller's promise.
+    let none = unsafe { R::load(&[0; ROW]) };
+    let flood = Flood::new(none);
+    let mut walk = Walk {
+        body,
+        // Blocks of a whole body lie as the body does, which the allocator has aligned.
+        at: if from == 0 { start / BLOCK * BLOCK } else { start },
+        none,
+        // SAFETY: the caller's promise.
+        escapes: unsafe { Escapes::new(none) },
+        wide: none,
+        inside: 0,
+        scalars: Scalars::new(none),
+        stack: Stack::new(),
+        brackets: Brackets::new(),
+        after_value: flood,
+        after_string: flood,
+        after_opening: flood,
+        after_separator: flood,
+        after_colon: flood,
+        after_plain: flood,
+    };
+    let mut outermost = Outermost::new(start, is_object);
+    // Two rows are under way: when one has been checked, the next is read before the brackets of the first are looked
+    // at. So no step waits for what has only just been written, and the number of brackets, which cannot be foreseen, is
+    // known early.
+    let mut planes = Planes::default();
+    let mut checked = Checked::nothing(none);
+    let (mut is_read, mut is_checked) = (false, false);
+    let end = loop {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if is_checked && let Some(end) = walk.finish::<L>(&checked, &mut outermost, recorder)? {
+                break end;
+            }
+            if is_read {
+                checked = walk.row(&planes);
+            }
+            is_checked = is_read;
+            is_read = walk.read::<L>(&mut planes);
+        }
+        if !is_read && !is_checked {
+            return None;
+        }
+    };
+    Some(Scanned {
+        kind,
+        start,
+        end,
+        has_wide: !walk.wide.is_zero(),
+        has_surrogates: walk.escapes.has_surrogates,
+    })
 }
 
 // === impl Walk ===
 
-impl Walk<'_, '_, '_> {
-    /// From behind the opening bracket to behind the closing one.
-    fn run(&mut self, is_object: bool) -> Option<usize> {
-        // Open containers, the innermost in the lowest bit: 1 for an object.
-        let mut containers = u64::from(is_object);
-        let mut depth = 1;
-        // Whether a value has just ended in the innermost container.
-        let mut is_after = false;
-        loop {
-            let step = match (containers & 1 == 1, depth) {
-                (true, 1) => self.members::<true>(is_after)?,
-                (true, _) => self.members::<false>(is_after)?,
-                (false, _) => self.elements(is_after)?,
-            };
-            is_after = matches!(step, Step::Close(_));
-            if let Step::Close(end) = step {
-                containers >>= 1;
-                depth -= 1;
-                if depth == 0 {
-                    return Some(end);
-                }
-                continue;
-            }
-            containers = containers << 1 | u64::from(matches!(step, Step::OpenObject));
-            depth += 1;
-            if depth > DEPTH_MAX {
-                return None;
-            }
-        }
-    }
-
-    /// Members of an object, until something opens or closes.
-    fn members<const IS_OUTERMOST: bool>(&mut self, is_after: bool) -> Option<Step> {
-        let (body, mut cursor) = (self.body, self.cursor);
-        let [first, ..] = self.tokens.ahead(&mut cursor)?;
-        if is_after {
-            cursor += 1;
-            if self.after_member::<IS_OUTERMOST>(first)? == b'}' {
-                return self.close(cursor, first);
-            }
-        } else if byte(body, first) == b'}' {
-            return self.close(cursor + 1, first);
-        }
-        loop {
-            let [key, colon, value, next] = self.tokens.ahead(&mut cursor)?;
-            if byte(body, key) != b'"' || byte(body, colon) != b':' {
-                return None;
-            }
-            if IS_OUTERMOST {
-                self.member = (key, colon, value);
-            }
-            match byte(body, value) {
-                b'"' => {}
-                b'{' => return self.open(cursor + 3, Step::OpenObject),
-                b'[' => return self.open(cursor + 3, Step::OpenArray),
-                _ => scalar(body, value)?,
-            }
-            cursor += 4;
-            if self.after_member::<IS_OUTERMOST>(next)? == b'}' {
-                return self.close(cursor, next);
-            }
-        }
-    }
-
-    /// Elements of a list, until something opens or closes.
-    fn elements(&mut self, is_after: bool) -> Option<Step> {
-        let (body, mut cursor) = (self.body, self.cursor);
-        let [first, ..] = self.tokens.ahead(&mut cursor)?;
-        if is_after {
-            cursor += 1;
-            if after_element(body, first)? == b']' {
-                return self.close(cursor, first);
-            }
-        } else if byte(body, first) == b']' {
-            return self.close(cursor + 1, first);
-        }
-        loop {
-            let [value, next, ..] = self.tokens.ahead(&mut cursor)?;
-            match byte(body, value) {
-                b'"' => {}
-                b'{' => return self.open(cursor + 1, Step::OpenObject),
-                b'[' => return self.open(cursor + 1, Step::OpenArray),
-                _ => scalar(body, value)?,
-            }
-            cursor += 2;
-            if after_element(body, next)? == b']' {
-                return self.close(cursor, next);
-            }
-        }
-    }
-
+impl<R: Row> Walk<'_, R> {
+    /// Reads the next row, with blanks behind the end of the body. False if there is none.
+    ///
+    /// # Safety
+    /// The processor can do what `L` needs.
     #[inline(always)]
-    fn open(&mut self, cursor: usize, step: Step) -> Option<Step> {
-        self.cursor = cursor;
-        Some(step)
-    }
-
-    #[inline(always)]
-    fn close(&mut self, cursor: usize, at: usize) -> Option<Step> {
-        self.cursor = cursor;
-        Some(Step::Close(at + 1))
-    }
-
-    /// The comma or bracket behind a member.
-    #[inline(always)]
-    fn after_member<const IS_OUTERMOST: bool>(&mut self, at: usize) -> Option<u8> {
-        let byte = byte(self.body, at);
-        if byte != b',' && byte != b'}' {
-            return None;
+    unsafe fn read<L: Lanes>(&mut self, planes: &mut Planes) -> bool {
+        let mut rest = self.body.get(self.at..).unwrap_or_default();
+        if self.inside == 1 && !self.escapes.is_near {
+            // Rows of nothing but text change nothing.
+            while let Some(row) = rest.first_chunk::<{ ROW * BLOCK }>()
+                // SAFETY: the caller's promise.
+                && row.as_chunks().0.iter().all(|block| unsafe { L::load(block) }.is_text())
+            {
+                self.at += ROW * BLOCK;
+                rest = self.body.get(self.at..).unwrap_or_default();
+            }
         }
-        if IS_OUTERMOST {
-            let (key, colon, value) = self.member;
-            let key = (key, self.without_blanks(colon));
-            let value = (value, self.without_blanks(at));
-            self.recorder.push(self.body, key, value, self.tokens.has_backslashes());
-        }
-        Some(byte)
-    }
-
-    /// Where the token before `end` ends.
-    fn without_blanks(&self, mut end: usize) -> usize {
-        while end > 0 && is_blank(byte(self.body, end - 1)) {
-            end -= 1;
-        }
-        end
-    }
-}
-
-#[inline(always)]
-fn byte(body: &[u8], at: usize) -> u8 {
-    body.get(at).copied().unwrap_or(0)
-}
-
-/// The comma or bracket behind an element.
-#[inline(always)]
-fn after_element(body: &[u8], at: usize) -> Option<u8> {
-    let byte = byte(body, at);
-    (byte == b',' || byte == b']').then_some(byte)
-}
-
-/// Checks a number or word. A function by itself, so that the loops above keep their registers.
-#[inline(never)]
-fn scalar(body: &[u8], at: usize) -> Option<()> {
-    let end = match byte(body, at) {
-        b'-' | b'0'..=b'9' if is_plain_number(body, at) => return Some(()),
-        b'-' | b'0'..=b'9' => number(body, at)?,
-        _ => word(body, at)?,
-    };
-    ENDS[usize::from(byte(body, end))].then_some(())
-}
-
-/// Whether a well-formed number without an exponent stands here, with up to seven digits before and behind the point.
-/// That is most numbers; the others are in doubt. One bounds check pays for all: each index is below 32 by its mask.
-#[inline(always)]
-fn is_plain_number(body: &[u8], at: usize) -> bool {
-    let Some(text) = body.get(at..).and_then(<[u8]>::first_chunk::<32>) else { return false };
-    let count_from = |at: usize| match text[at & 15..].first_chunk() {
-        Some(word) => leading_digits(u64::from_le_bytes(*word)) as usize,
-        None => 0,
-    };
-    let integer = usize::from(text[0] == b'-');
-    let count = count_from(integer);
-    let mut end = integer + count;
-    if count == 0 || count == 8 || count > 1 && text[integer] == b'0' {
-        return false;
-    }
-    if text[end & 15] == b'.' {
-        let count = count_from(end + 1);
-        if count == 0 || count == 8 {
+        if rest.is_empty() {
             return false;
         }
-        end += 1 + count;
+        planes.at = self.at;
+        self.at += ROW * BLOCK;
+        for i in 0..ROW {
+            let filled;
+            let block = match rest.first_chunk() {
+                Some(block) => block,
+                None => {
+                    filled = padded(rest);
+                    &filled
+                }
+            };
+            // SAFETY: the caller's promise.
+            let bits = unsafe { L::load(block) }.planes();
+            for (row, plane) in planes.bits.iter_mut().zip(bits) {
+                row[i] = plane;
+            }
+            rest = rest.get(BLOCK..).unwrap_or_default();
+        }
+        true
     }
-    ENDS[usize::from(text[end & 31])]
+
+    /// Checks a row, but for what has to be looked at one by one.
+    ///
+    /// # Safety
+    /// The processor can do what `R` needs.
+    #[inline(always)]
+    unsafe fn row(&mut self, planes: &Planes) -> Checked<R> {
+        // SAFETY: the caller's promise.
+        let classes = Classes::new(planes.bits.each_ref().map(|plane| unsafe { R::load(plane) }));
+        self.wide = self.wide | classes.wide();
+        let (escaped, wrong) = self.escapes.row(&classes, self.none);
+        let quote = classes.sign(b'"') & !escaped;
+        if self.inside == 1 && quote.is_zero() {
+            let wrong = wrong | classes.control();
+            return Checked { at: planes.at, wrong, is_text: true, ..Checked::nothing(self.none) };
+        }
+        // Opening quotes and texts.
+        let text = quote.parity(&mut self.inside);
+        let outside = !(quote | text);
+        let (opening, closing) = (quote & text, quote & !text);
+        let comma = outside & classes.sign(b',');
+        let colon = outside & classes.sign(b':');
+        let blank = outside & classes.blank();
+        let open = outside & classes.any_case(b'[');
+        let close = outside & classes.any_case(b']');
+        let curly = classes.curly();
+        let bracket = open | close;
+        let operator = bracket | comma | colon;
+        let scalar = outside & !(operator | blank);
+        let found = self.scalars.row(scalar, &classes);
+        let mut wrong = wrong | classes.control() & text | found.wrong;
+
+        // A value does not follow a value; all else does, but for the end of what is empty.
+        let after_value = self.after_value.behind_or(close | closing, found.behind, blank);
+        let after_string = self.after_string.behind(closing, blank);
+        let after_opening = self.after_opening.behind(open, blank);
+        wrong = wrong | after_value & (opening | found.starts | open);
+        wrong = wrong | (comma | close & !after_opening) & !after_value;
+
+        // A key follows a comma or curly bracket, and only a key is followed by a colon.
+        let after_separator = self.after_separator.behind(comma | open & curly, !operator);
+        wrong = wrong | colon & !(after_string & after_separator);
+
+        // Whether commas have keys tells lists from objects; so does each bracket.
+        let plain = after_separator & !colon & !(close & !after_value);
+        let has_colon = self.after_colon.within(colon, !bracket);
+        let has_plain = (self.after_plain.within(plain & !bracket, !bracket) | plain) & bracket;
+        wrong = wrong | has_colon & has_plain;
+        wrong = wrong | close & (curly & has_plain | has_colon & !curly);
+        let in_object = close & curly | open & has_colon;
+
+        Checked {
+            at: planes.at,
+            wrong,
+            is_text: false,
+            odd: found.odd,
+            brackets: bracket.masks(),
+            in_object: in_object.masks(),
+            separators: (comma | colon).masks(),
+            colons: colon.masks(),
+        }
+    }
+
+    /// Looks at what is left to do of a row; tells where the outermost container ends, if it does there.
+    ///
+    /// # Safety
+    /// The processor can do what `L` and `R` need.
+    #[inline(always)]
+    unsafe fn finish<L: Lanes>(
+        &mut self,
+        row: &Checked<R>,
+        outermost: &mut Outermost,
+        recorder: &mut Recorder<'_>,
+    ) -> Option<Option<usize>> {
+        if row.is_text {
+            return row.wrong.is_zero().then_some(None);
+        }
+        let bytes = self.body.get(row.at..)?;
+        // SAFETY: the caller's promise.
+        unsafe { self.brackets.take::<L>(bytes, &row.brackets, &row.in_object) };
+        let (stack, lowest, is_wrong) = self.stack.behind(&self.brackets)?;
+        if lowest < outermost.shallow {
+            let masks = [&row.brackets, &row.separators, &row.colons];
+            let place = (self.body, row.at);
+            let may_escape = self.escapes.any;
+            let end =
+                outermost.row(place, self.stack, &self.brackets, masks, may_escape, recorder)?;
+            if let Some(last) = end {
+                // SAFETY: the caller's promise.
+                let live = unsafe { R::load(&up_to(last)) };
+                if !(row.wrong & live).is_zero() {
+                    return None;
+                }
+                are_numbers(self.body, row.at, &(row.odd & live).masks())?;
+                return Some(Some(row.at + last + 1));
+            }
+        } else if is_wrong {
+            return None;
+        }
+        self.stack = stack;
+        if !row.wrong.is_zero() {
+            return None;
+        }
+        if !row.odd.is_zero() {
+            are_numbers(self.body, row.at, &row.odd.masks())?;
+        }
+        Some(None)
+    }
 }
 
-/// Where a well-formed number ends.
-fn number(body: &[u8], start: usize) -> Option<usize> {
-    let integer = start + usize::from(byte(body, start) == b'-');
-    let mut at = integer + digits(body, integer)?;
-    if at > integer + 1 && byte(body, integer) == b'0' {
-        return None;
-    }
-    if byte(body, at) == b'.' {
-        at += 1 + digits(body, at + 1)?;
-    }
-    if byte(body, at) | 0x20 == b'e' {
-        at += 1 + usize::from(matches!(byte(body, at + 1), b'+' | b'-'));
-        at += digits(body, at)?;
-    }
-    Some(at)
+/// Ones up to a place.
+fn up_to(last: usize) -> [u64; ROW] {
+    std::array::from_fn(|i| match last.checked_sub(i * BLOCK) {
+        None => 0,
+        Some(place @ ..BLOCK) => !0 >> (BLOCK - 1 - place),
+        Some(_) => !0,
+    })
 }
 
-/// How many of eight bytes, from the first on, are digits.
-#[inline(always)]
-fn leading_digits(word: u64) -> u32 {
-    // Digits become 0 to 9; adding then reaches the top bit of everything else. A carry only spoils what follows the
-    // first such byte.
-    let digits = word ^ 0x3030_3030_3030_3030;
-    let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
-    others.trailing_zeros() / 8
-}
+// === impl Checked ===
 
-/// How many digits there are, if any.
-#[inline(always)]
-fn digits(body: &[u8], at: usize) -> Option<usize> {
-    match body
-        .get(at..)
-        .and_then(<[u8]>::first_chunk)
-        .map(|word| leading_digits(u64::from_le_bytes(*word)))
-    {
-        Some(count @ 1..=7) => Some(count as usize),
-        Some(0) => None,
-        _ => many_digits(body, at),
+impl<R: Row> Checked<R> {
+    #[inline(always)]
+    fn nothing(none: R) -> Self {
+        Self {
+            at: 0,
+            wrong: none,
+            is_text: false,
+            odd: none,
+            brackets: [0; ROW],
+            in_object: [0; ROW],
+            separators: [0; ROW],
+            colons: [0; ROW],
+        }
     }
 }
 
-/// More than seven digits, or some near the end of the body.
-#[cold]
-fn many_digits(body: &[u8], at: usize) -> Option<usize> {
-    let rest = body.get(at..)?;
-    let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-    (count > 0).then_some(count)
-}
+// === impl Flood ===
 
-#[inline(always)]
-fn word(body: &[u8], at: usize) -> Option<usize> {
-    match body.get(at..)?.first_chunk()? {
-        b"true" | b"null" => Some(at + 4),
-        b"fals" if byte(body, at + 4) == b'e' => Some(at + 5),
-        _ => None,
+impl<R: Row> Flood<R> {
+    #[inline(always)]
+    pub fn new(none: R) -> Self {
+        Self { before: none, carry: 0 }
+    }
+
+    /// The first places that are not in `runs`, from behind each of `ones` on.
+    #[inline(always)]
+    pub fn behind(&mut self, ones: R, runs: R) -> R {
+        let from = ones.next(self.before);
+        self.before = ones;
+        self.within(from, runs)
+    }
+
+    /// The same, and from `more` on.
+    #[inline(always)]
+    fn behind_or(&mut self, ones: R, more: R, runs: R) -> R {
+        let from = ones.next(self.before) | more;
+        self.before = ones;
+        self.within(from, runs)
+    }
+
+    /// The first places that are not in `runs`, from each of `ones` on.
+    #[inline(always)]
+    fn within(&mut self, ones: R, runs: R) -> R {
+        runs.sum(ones, &mut self.carry) & !runs
     }
 }
-
-/// What may follow a number or word.
-static ENDS: [bool; 256] = {
-    let mut ends = [false; 256];
-    let mut i = 0;
-    while i < b" \t\n\r,]}".len() {
-        ends[b" \t\n\r,]}"[i] as usize] = true;
-        i += 1;
-    }
-    ends
-};

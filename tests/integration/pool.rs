@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Client, Gate, Gateway, Reply, Upstream, eventually, get, no_op, pattern};
 
-fn gateway(upstream: &Upstream, options: &serde_json::Value) -> Gateway {
+fn gateway(upstream: &Upstream, options: &Value) -> Gateway {
     let url = upstream.url();
     let mut config = json!({"endpoints": [
         no_op("GET", "/item", &url), no_op("POST", "/item", &url),
@@ -153,6 +153,33 @@ fn bytes_after_an_answer_never_reach_another_client() {
             let second = gateway.get(path);
             assert_eq!(second.text(), "{\"a\":1}", "{path} after {len} bytes");
         }
+    }
+}
+
+#[test]
+fn bytes_after_an_answer_never_reach_a_client_that_waits_for_the_connection() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, &json!({}));
+    let address = gateway.address();
+    let forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    // The end of these is not read together with what follows it, and the next request is there already.
+    for (path, len) in [("/item", 20_000), ("/item", 70_000), ("/json", 20_000)] {
+        let document = json!({"filler": "x".repeat(len)});
+        let body = document.to_string().into_bytes();
+        let answer = [body.as_slice(), forged].concat();
+        upstream.on(path, Reply::bytes(&answer).claiming(body.len() as u64));
+        let right = |text: &str| serde_json::from_str(text).is_ok_and(|got: Value| got == document);
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    let mut client = Client::connect(address);
+                    for _ in 0..60 {
+                        let got = client.get(path).unwrap();
+                        assert!(right(&got.text()), "{path}, {len} bytes: got {}", got.status());
+                    }
+                });
+            }
+        });
     }
 }
 

@@ -41,6 +41,8 @@ pub struct BodyReader {
     coding: Coding,
     /// First raw byte in the caller's buffer that has not been taken yet.
     at: usize,
+    /// The last read took all it had room for: the socket may hold bytes behind the message.
+    may_be_more: bool,
 }
 
 impl BodyReader {
@@ -52,7 +54,7 @@ impl BodyReader {
             Framing::Chunked => Coding::Chunked(Decoder::default()),
             Framing::UntilClose => Coding::UntilClose,
         };
-        BodyReader { coding, at }
+        BodyReader { coding, at, may_be_more: false }
     }
 
     pub fn is_done(&self) -> bool {
@@ -74,6 +76,17 @@ impl BodyReader {
         self.at
     }
 
+    /// Whether bytes may wait in the socket behind this body, which only another look can tell. A read that came back with
+    /// less than it had room for has emptied the socket.
+    pub fn may_be_more(&self) -> bool {
+        self.may_be_more
+    }
+
+    /// The head was read into all the room its buffer had.
+    pub fn head_filled_its_buffer(&mut self) {
+        self.may_be_more = true;
+    }
+
     /// How much of the caller's buffer is still to be looked at.
     pub fn has_buffered(&self, raw: &[u8]) -> bool {
         self.at < raw.len()
@@ -90,6 +103,7 @@ impl BodyReader {
             if got == 0 {
                 return;
             }
+            self.may_be_more = got == room as u64;
             self.coding = if got == left { Coding::Done } else { Coding::Length(left - got) };
         }
     }
@@ -113,6 +127,7 @@ impl BodyReader {
     pub fn moved_elsewhere(&mut self) {
         debug_assert!(matches!(self.coding, Coding::Length(_)));
         self.coding = Coding::Done;
+        self.may_be_more = true;
     }
 
     /// Appends what has already arrived to `out`, at most about `count_max` bytes of it.
@@ -186,7 +201,7 @@ impl BodyReader {
             match self.coding {
                 Coding::Done => return Ok(false),
                 Coding::Length(left) => {
-                    let got = read_direct(stream, out, left).await?;
+                    let got = self.read_direct(stream, out, left).await?;
                     if got == 0 {
                         return Err(ReadError::Truncated);
                     }
@@ -194,31 +209,38 @@ impl BodyReader {
                     self.coding = if left == 0 { Coding::Done } else { Coding::Length(left) };
                 }
                 Coding::UntilClose => {
-                    if read_direct(stream, out, u64::MAX).await? == 0 {
+                    if self.read_direct(stream, out, u64::MAX).await? == 0 {
                         self.coding = Coding::Done;
                     }
                 }
                 Coding::Chunked(_) => {
                     raw.clear();
                     self.at = 0;
-                    if read_direct(stream, raw, u64::MAX).await? == 0 {
+                    if self.read_direct(stream, raw, u64::MAX).await? == 0 {
                         return Err(ReadError::Truncated);
                     }
                 }
             }
         }
     }
-}
 
-/// Reads once into the spare room of `out`, at most `count_max` bytes.
-async fn read_direct(stream: &Stream, out: &mut Vec<u8>, count_max: u64) -> io::Result<usize> {
-    if out.capacity() == out.len() {
-        out.reserve(BUFFER_BYTES);
+    /// Reads once into the spare room of `out`, at most `count_max` bytes.
+    async fn read_direct(
+        &mut self,
+        stream: &Stream,
+        out: &mut Vec<u8>,
+        count_max: u64,
+    ) -> io::Result<usize> {
+        if out.capacity() == out.len() {
+            out.reserve(BUFFER_BYTES);
+        }
+        let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
+        let room = count_max.min(out.capacity() - out.len());
+        let (result, bytes) = stream.read_at_most(std::mem::take(out), count_max).await;
+        *out = bytes;
+        self.may_be_more = matches!(result, Ok(got) if got == room);
+        result
     }
-    let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
-    let (result, bytes) = stream.read_at_most(std::mem::take(out), count_max).await;
-    *out = bytes;
-    result
 }
 
 #[cfg(test)]

@@ -106,12 +106,18 @@ impl IdleList {
         self.idle.borrow_mut().pop()
     }
 
-    fn put(&self, mut connection: Connection) {
+    /// Keeps a connection whose exchange has ended. `may_hold_more`: the last read did not empty its socket, so it is looked
+    /// at first. The read that begins here comes too late for that: it takes nothing before the core's next turn, and
+    /// another request may have the connection by then.
+    fn put(&self, mut connection: Connection, may_hold_more: bool) {
         connection.stream.watch().disarm();
         connection.idle_since = clock::now();
         connection.is_reused = true;
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.idle_max.get() && !connection.stream.watch().has_expired() {
+        if idle.len() < self.idle_max.get()
+            && !connection.stream.watch().has_expired()
+            && (!may_hold_more || connection.stream.is_quiet_and_open())
+        {
             connection.listen();
             if connection.is_quiet() {
                 return idle.push(connection);
@@ -160,9 +166,9 @@ impl Lease {
         self.connection.as_ref().map(|connection| &connection.stream)
     }
 
-    fn give_back(&mut self) {
+    fn give_back(&mut self, may_hold_more: bool) {
         if let Some(connection) = self.connection.take() {
-            self.home.put(connection);
+            self.home.put(connection, may_hold_more);
         }
     }
 }
@@ -302,6 +308,9 @@ impl Response {
     /// The head is whole: the body begins.
     fn begin_body(&mut self, sent_whole: bool) {
         self.reader = BodyReader::new(self.head.framing, self.head.head_len);
+        if self.head.bytes.len() == self.head.bytes.capacity() {
+            self.reader.head_filled_its_buffer();
+        }
         self.reusable =
             self.head.keep_alive && sent_whole && self.head.framing != Framing::UntilClose;
         self.settle(false);
@@ -337,7 +346,7 @@ impl Response {
             && self.reusable
             && self.reader.rest_at() >= self.head.bytes.len()
         {
-            self.lease.give_back();
+            self.lease.give_back(self.reader.may_be_more());
         }
     }
 }

@@ -21,7 +21,7 @@ thread_local! {
     static SMALL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An owned, growable byte buffer of at least [`BUFFER_BYTES`], pooled per core.
+/// An owned, growable byte buffer; those of [`BUFFER_BYTES`] and of [`SMALL_BYTES`] are pooled per core.
 #[derive(Debug)]
 pub struct Buffer(Vec<u8>);
 

@@ -1,4 +1,4 @@
-"""The load: wrk for closed loops, oha for fixed rates, sockets of our own for idle connections."""
+"""The load: press (ours) or wrk for closed loops, oha for fixed rates, sockets of our own for idle connections."""
 
 import http.client
 import json
@@ -36,18 +36,24 @@ def _finish(child, after_seconds, limit_seconds):
             child.communicate()
 
 
-def wrk(port, job, path, workload, seconds, cores):
-    """One run of a closed loop, in fractions of seconds: wrk is told more time and interrupted."""
+def closed(port, job, path, workload, seconds, cores, press):
+    """One run of a closed loop by the program `press`, or by wrk where there is none."""
     threads = min(len(cores), workload.connections)
     arguments = []
     if job.method == "POST":
         arguments = ["post", job.body_bytes]
     elif workload.routes:
         arguments = ["routes", workload.routes]
-    child = _start([need("wrk"), "-t", threads, "-c", workload.connections, "-d", f"{int(seconds) + 60}s",
-                    "--timeout", "30s", "-s", LUA, f"http://127.0.0.1:{port}{path}", "--", *arguments], cores)
+    if press:
+        child = _start([press, port, threads, workload.connections, f"{seconds:g}", path, *arguments], cores)
+        after_seconds = seconds + 40
+    else:
+        # wrk knows whole seconds only: it is told more and interrupted.
+        child = _start([need("wrk"), "-t", threads, "-c", workload.connections, "-d", f"{int(seconds) + 60}s",
+                        "--timeout", "30s", "-s", LUA, f"http://127.0.0.1:{port}{path}", "--", *arguments], cores)
+        after_seconds = seconds
     try:
-        return stats.parse_wrk(_finish(child, seconds, 40))
+        return stats.parse_closed(_finish(child, after_seconds, 40))
     except ValueError as error:
         raise BenchError(str(error)) from error
 

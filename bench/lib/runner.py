@@ -17,11 +17,13 @@ SYSCALL_SECONDS = 0.5
 
 
 class Runner:
-    def __init__(self, targets, reference, pong, options):
+    def __init__(self, targets, reference, pong, press_path, options):
         self.targets = targets
         #: whose peak sets the rate of open loops
         self.reference = reference
         self.pong = pong
+        #: none: wrk
+        self.press_path = press_path
         self.options = options
         self.running = []
         self.counter = None
@@ -123,11 +125,11 @@ class Runner:
     def press(self, port, job, path, workload, seconds, cores, rate):
         if rate is not None:
             return load.oha(port, path, workload, rate, seconds, cores)
-        return load.wrk(port, job, path, workload, seconds, cores)
+        return load.closed(port, job, path, workload, seconds, cores, self.press_path)
 
     def sample(self, process, port, job, path, size, workload, cores, load_cores, rate):
         if rate is None:
-            load.wrk(port, job, path, workload, WARM_UP_SECONDS, load_cores)
+            load.closed(port, job, path, workload, WARM_UP_SECONDS, load_cores, self.press_path)
         seconds = self.options.seconds * workload.stretch
         ticks, cpu_ns = core_ticks(), process.cpu_ns()
         found = self.press(port, job, path, workload, seconds, load_cores, rate)
@@ -176,7 +178,8 @@ class Runner:
         process, port, job, path, size = gateway
         self.progress(f"{workload.name}: system calls of {name}", step=0)
         calls, result = self.counter.count(
-            process.pids(), lambda: load.wrk(port, job, path, workload, SYSCALL_SECONDS * workload.stretch, load_cores))
+            process.pids(), lambda: load.closed(port, job, path, workload, SYSCALL_SECONDS * workload.stretch, load_cores,
+                                                self.press_path))
         requests = result["bytes"] / size if job.by_bytes else result["requests"]
         found["syscalls"][name] = calls / requests if requests else None
 

@@ -31,18 +31,18 @@ def paired(mine, theirs):
             if mine[one] is not None and theirs.get(one)]
 
 
-def parse_wrk(text):
-    """The line that wrk.lua prints at the end."""
+def parse_closed(text):
+    """The line that press and wrk.lua print at the end."""
     for line in text.splitlines():
         if line.startswith("RESULT "):
             found = json.loads(line[len("RESULT "):])
             found["errors"] = {kind: count for kind, count in found["errors"].items() if count}
             return found
-    raise ValueError(f"wrk printed no result: {text.strip()[-300:] or 'nothing'}")
+    raise ValueError(f"the load generator printed no result: {text.strip()[-300:] or 'nothing'}")
 
 
 def parse_oha(text):
-    """oha's JSON in the shape of parse_wrk. Requests that the end of the run cut off are no errors."""
+    """oha's JSON in the shape of parse_closed. Requests that the end of the run cut off are no errors."""
     found = json.loads(text)
     percentiles = found["latencyPercentiles"]
     errors = {kind: count for kind, count in found["errorDistribution"].items()

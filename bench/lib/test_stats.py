@@ -32,17 +32,17 @@ class Statistics(unittest.TestCase):
 
 
 class Readers(unittest.TestCase):
-    def test_wrk(self):
-        found = stats.parse_wrk(
+    def test_a_closed_loop(self):
+        found = stats.parse_closed(
             "Running 61s test @ http://127.0.0.1:18001/300\n"
             'RESULT {"requests": 1200, "seconds": 1.5, "bytes": 480000, "p50_us": 610, "p99_us": 900, '
             '"p999_us": 1800, "errors": {"connect": 0, "read": 3, "write": 0, "status": 0, "timeout": 0}}\n')
         self.assertEqual((found["requests"], found["seconds"], found["p999_us"]), (1200, 1.5, 1800))
         self.assertEqual(found["errors"], {"read": 3})
 
-    def test_wrk_that_failed_says_why(self):
+    def test_a_generator_that_failed_says_why(self):
         with self.assertRaisesRegex(ValueError, "unable to connect"):
-            stats.parse_wrk("unable to connect to 127.0.0.1:18001 Connection refused\n")
+            stats.parse_closed("unable to connect to 127.0.0.1:18001 Connection refused\n")
 
     def test_oha(self):
         found = stats.parse_oha(

@@ -1,20 +1,20 @@
-//! An upstream for benchmarks: answers canned bodies by path, as cheaply as an epoll loop can.
+//! An upstream for benchmarks: answers canned bodies by path, as cheaply as io_uring can.
 //!
 //! `pong PORT [THREADS]` listens on 127.0.0.1. The first segment of the path picks the answer: `/300`, `/10k`, `/1m`,
 //! `/64m`, `/post` (300 bytes). Bodies of requests are read to their end. It expects what gateways send: HTTP/1.1,
 //! one request after another on a connection that is kept; anything else closes the connection.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use load::{Done, Kind, Ring};
 
-const LISTENER: Token = Token(usize::MAX);
 /// Longer heads are nobody's here.
 const HEAD_LIMIT_BYTES: usize = 64 << 10;
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 16 << 10;
+/// For the bodies of long uploads.
+const READ_BYTES_LONG: usize = 256 << 10;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -31,12 +31,11 @@ fn main() {
 }
 
 fn run(port: u16, threads: u16) -> io::Result<()> {
-    let listener = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
-    listener.set_nonblocking(true)?;
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
     let mut loops = Vec::new();
     for _ in 0..threads {
-        let listener = TcpListener::from_std(listener.try_clone()?);
-        loops.push(std::thread::spawn(move || serve(listener)));
+        let listener = listener.try_clone()?;
+        loops.push(std::thread::spawn(move || serve(&listener)));
     }
     for one in loops {
         one.join().map_err(|_| io::Error::other("a thread panicked"))??;
@@ -44,38 +43,39 @@ fn run(port: u16, threads: u16) -> io::Result<()> {
     Ok(())
 }
 
-fn serve(mut listener: TcpListener) -> io::Result<()> {
+fn serve(listener: &TcpListener) -> io::Result<()> {
     let answers = Answers::new();
-    let mut poll = Poll::new()?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut events = Events::with_capacity(1024);
-    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut ring = Ring::new()?;
+    ring.accept(listener.as_raw_fd());
+    let mut connections: Vec<Option<Box<Connection>>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
-    let mut scratch = vec![0; READ_BYTES];
+    let mut done: Vec<Done> = Vec::new();
     loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            other => other?,
-        }
-        for event in &events {
-            if event.token() == LISTENER {
-                while let Ok((mut stream, _)) = listener.accept() {
-                    stream.set_nodelay(true)?;
-                    let place = free.pop().unwrap_or_else(|| {
-                        connections.push(None);
-                        connections.len() - 1
-                    });
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    poll.registry().register(&mut stream, Token(place), interest)?;
-                    connections[place] = Some(Connection::new(stream));
+        ring.wait(1000, &mut done)?;
+        for event in done.drain(..) {
+            if event.kind == Kind::Accept {
+                if !event.goes_on {
+                    ring.accept(listener.as_raw_fd());
                 }
+                if event.result < 0 {
+                    return Err(io::Error::from_raw_os_error(-event.result));
+                }
+                let place = free.pop().unwrap_or_else(|| {
+                    connections.push(None);
+                    connections.len() - 1
+                });
+                let connection = connections[place].insert(Connection::new(event.result, place));
+                connection.receive(&mut ring);
                 continue;
             }
-            let place = event.token().0;
-            let Some(connection) = &mut connections[place] else { continue };
-            if !connection.step(event, &answers, &mut scratch) {
-                connections[place] = None;
-                free.push(place);
+            let Some(connection) = &mut connections[event.place] else { continue };
+            if !connection.step(&event, &answers, &mut ring) {
+                // What is in flight ends now; then nothing of it writes any more.
+                connection.close();
+            }
+            if connection.is_closed && connection.in_flight == 0 {
+                connections[event.place] = None;
+                free.push(event.place);
             }
         }
     }
@@ -94,47 +94,100 @@ enum Expect {
 }
 
 struct Connection {
-    stream: TcpStream,
+    socket: OwnedFd,
+    place: usize,
+    buffer: Vec<u8>,
     expect: Expect,
     /// A head that has come in part; empty nearly always.
     head: Vec<u8>,
     answer: usize,
-    /// How much of the answer is out; nothing is being sent if `None`.
+    /// How much of the answer is out or on its way; nothing is being sent if `None`.
     sent: Option<usize>,
+    /// Operations whose end will be told.
+    in_flight: usize,
+    is_closed: bool,
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, expect: Expect::Head, head: Vec::new(), answer: 0, sent: None }
+    fn new(socket: RawFd, place: usize) -> Box<Self> {
+        let yes: libc::c_int = 1;
+        // SAFETY: the kernel has just given us this descriptor, and the option is a plain number.
+        let socket = unsafe {
+            let size = libc::socklen_t::try_from(size_of_val(&yes)).unwrap_or_default();
+            libc::setsockopt(
+                socket,
+                libc::IPPROTO_TCP,
+                libc::TCP_NODELAY,
+                (&raw const yes).cast(),
+                size,
+            );
+            OwnedFd::from_raw_fd(socket)
+        };
+        Box::new(Self {
+            socket,
+            place,
+            buffer: vec![0; READ_BYTES],
+            expect: Expect::Head,
+            head: Vec::new(),
+            answer: 0,
+            sent: None,
+            in_flight: 0,
+            is_closed: false,
+        })
+    }
+
+    fn receive(&mut self, ring: &mut Ring) {
+        if matches!(self.expect, Expect::Body { left, .. } if left > READ_BYTES)
+            && self.buffer.len() < READ_BYTES_LONG
+        {
+            self.buffer = vec![0; READ_BYTES_LONG];
+        }
+        self.in_flight += 1;
+        // SAFETY: one read is in flight at a time, and the buffer is only changed between two of them; the connection is
+        // kept until all that it began has ended.
+        unsafe {
+            ring.receive(
+                self.place,
+                self.socket.as_raw_fd(),
+                self.buffer.as_mut_ptr(),
+                self.buffer.len(),
+            );
+        }
+    }
+
+    fn close(&mut self) {
+        self.is_closed = true;
+        // SAFETY: the descriptor is open as long as `self` lives.
+        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
     }
 
     /// False: the connection is over.
-    fn step(&mut self, event: &Event, answers: &Answers, scratch: &mut [u8]) -> bool {
-        if event.is_writable() && self.sent.is_some() && !self.send(answers) {
+    fn step(&mut self, event: &Done, answers: &Answers, ring: &mut Ring) -> bool {
+        if event.kind == Kind::Receive || self.sent.is_some() {
+            self.in_flight -= 1;
+        }
+        let Some(count) = usize::try_from(event.result).ok().filter(|count| *count > 0) else {
+            return false;
+        };
+        if self.is_closed {
             return false;
         }
-        if !event.is_readable() {
+        if event.kind == Kind::Send {
+            self.send(answers, ring);
             return true;
         }
-        loop {
-            match self.stream.read(scratch) {
-                Ok(0) => return false,
-                Ok(length) => {
-                    if !self.take(&scratch[..length], answers) {
-                        return false;
-                    }
-                    // A short read has emptied the socket: what comes next is a new event. The peer's end of
-                    // the stream may have come with the data and would not.
-                    if length < scratch.len() && !event.is_read_closed() {
-                        return true;
-                    }
-                }
-                Err(error) => return error.kind() == ErrorKind::WouldBlock,
-            }
+        let buffer = std::mem::take(&mut self.buffer);
+        let goes_on = self.take(&buffer[..count]);
+        self.buffer = buffer;
+        match (goes_on, self.sent) {
+            (false, _) => return false,
+            (true, Some(_)) => self.send(answers, ring),
+            (true, None) => self.receive(ring),
         }
+        true
     }
 
-    fn take(&mut self, mut bytes: &[u8], answers: &Answers) -> bool {
+    fn take(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let complete = match &mut self.expect {
                 Expect::Head => {
@@ -146,7 +199,7 @@ impl Connection {
                     let before = self.head.len() - bytes.len();
                     bytes = &bytes[end - before..];
                     let head = &self.head[..end];
-                    let Some(answer) = answers.find(head) else { return false };
+                    let Some(answer) = find_answer(head) else { return false };
                     self.answer = answer;
                     self.expect = after_head(head);
                     self.head.clear();
@@ -185,27 +238,26 @@ impl Connection {
                     return false;
                 }
                 self.sent = Some(0);
-                return self.send(answers);
             }
         }
         true
     }
 
-    fn send(&mut self, answers: &Answers) -> bool {
-        let answer = &answers.0[self.answer].1;
-        let mut sent = self.sent.unwrap_or(0);
-        while sent < answer.length {
-            match self.stream.write(answer.from(sent)) {
-                Ok(length) => sent += length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.sent = Some(sent);
-                    return true;
-                }
-                Err(_) => return false,
-            }
+    /// Sends the next slice of the answer. The end of the last one is not waited for: the next request may come.
+    fn send(&mut self, answers: &Answers, ring: &mut Ring) {
+        let answer = &answers.0[self.answer];
+        let from = self.sent.unwrap_or(0);
+        let slice = answer.from(from);
+        let is_last = from + slice.len() == answer.length;
+        // SAFETY: the answers live as long as the process.
+        unsafe { ring.send(self.place, self.socket.as_raw_fd(), slice, !is_last) };
+        if is_last {
+            self.sent = None;
+            self.receive(ring);
+        } else {
+            self.sent = Some(from + slice.len());
+            self.in_flight += 1;
         }
-        self.sent = None;
-        true
     }
 }
 
@@ -227,7 +279,7 @@ fn after_head(head: &[u8]) -> Expect {
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+    memchr::memmem::find(text, part)
 }
 
 /// An answer as it goes over the wire: a start, then a block as often as needed.
@@ -258,7 +310,11 @@ impl Answer {
     }
 }
 
-struct Answers(Vec<(&'static [u8], Answer)>);
+/// In the order of [`NAMES`].
+struct Answers(Vec<Answer>);
+
+/// The first segments of the paths that are answered.
+const NAMES: [&[u8]; 5] = [b"300", b"10k", b"post", b"1m", b"64m"];
 
 impl Answers {
     fn new() -> Self {
@@ -266,20 +322,19 @@ impl Answers {
         let json = "application/json";
         let binary = "application/octet-stream";
         Self(vec![
-            (b"300", Answer::new(json, &small, 1)),
-            (b"10k", Answer::new(json, &object(10 << 10), 1)),
-            (b"post", Answer::new(json, &small, 1)),
-            (b"1m", Answer::new(binary, &"m".repeat(1 << 20), 1)),
-            (b"64m", Answer::new(binary, &"M".repeat(256 << 10), 256)),
+            Answer::new(json, &small, 1),
+            Answer::new(json, &object(10 << 10), 1),
+            Answer::new(json, &small, 1),
+            Answer::new(binary, &"m".repeat(1 << 20), 1),
+            Answer::new(binary, &"M".repeat(256 << 10), 256),
         ])
     }
+}
 
-    /// By the first segment of the path.
-    fn find(&self, head: &[u8]) -> Option<usize> {
-        let path = &head[find(head, b" /")? + 2..];
-        let end = path.iter().position(|byte| matches!(byte, b' ' | b'/' | b'?'))?;
-        self.0.iter().position(|(name, _)| *name == &path[..end])
-    }
+fn find_answer(head: &[u8]) -> Option<usize> {
+    let path = &head[find(head, b" /")? + 2..];
+    let end = path.iter().position(|byte| matches!(byte, b' ' | b'/' | b'?'))?;
+    NAMES.iter().position(|name| *name == &path[..end])
 }
 
 /// A JSON object of exactly `length` bytes: a few fields, records as far as there is room, padding.

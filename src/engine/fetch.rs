@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::Gateway;
 use crate::json::{DecodeError, Document, Value};
 use crate::message::head::Framing;
+use crate::message::headers::is_same_word;
 use crate::message::hop_by_hop;
 use crate::message::query;
 use crate::net::buffer::Buffer;
@@ -96,6 +97,13 @@ impl Context<'_> {
     }
 }
 
+impl BackendPlan {
+    /// One call, and nothing around it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.concurrent <= 1 && self.stages.is_empty()
+    }
+}
+
 impl Values for Context<'_> {
     fn param(&self, slot: usize) -> Option<&[u8]> {
         self.exchange.param(slot)
@@ -136,14 +144,21 @@ impl Gateway {
     }
 
     async fn call_once(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
-        let (mut call, destination) = match self.prepare(backend, context) {
-            Ok(prepared) => prepared,
-            Err(failure) => return failure.into(),
-        };
         if backend.stages.is_empty() {
-            return self.perform(backend, &call, &destination).await.into();
+            return self.call_plain(backend, context).await;
         }
-        Box::pin(self.perform_staged(backend, &mut call, &destination)).await
+        match self.prepare(backend, context) {
+            Ok((mut call, to)) => Box::pin(self.perform_staged(backend, &mut call, &to)).await,
+            Err(failure) => failure.into(),
+        }
+    }
+
+    /// One call of a backend without stages.
+    pub(super) async fn call_plain(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
+        match self.prepare(backend, context) {
+            Ok((call, destination)) => self.perform(backend, &call, &destination).await.into(),
+            Err(failure) => failure.into(),
+        }
     }
 
     /// Chooses a host and fills the URL and the headers.
@@ -594,7 +609,7 @@ impl RequestHead<'_> {
     }
 
     fn is_dropped(&self, name: &[u8]) -> bool {
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let is = |other: &str| is_same_word(name, other.as_bytes());
         (self.drops_secrets
             && (is("authorization") || is("cookie") || is("cookie2") || is("www-authenticate")))
             || (self.drops_body_headers
@@ -617,7 +632,7 @@ struct Seen {
 
 impl Seen {
     fn note(&mut self, name: &[u8]) {
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let is = |other: &str| is_same_word(name, other.as_bytes());
         match name.len() {
             5 => self.range |= is("range"),
             7 => self.referer |= is("referer"),
@@ -635,7 +650,7 @@ fn pass_through(fetched: Fetched) -> Answer {
     let mut headers = HeaderBlock::with_capacity(response.head.head_len);
     let fields = response.head.headers();
     for (name, value) in fields.iter() {
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let is = |other: &str| is_same_word(name, other.as_bytes());
         let is_undone = unpack && is("content-encoding");
         // A 304 has no content that could have a type (Go's server drops it as well).
         let is_moot = response.head.status == 304 && is("content-type");

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::message::head::RequestHead;
-use crate::message::headers::Marks;
+use crate::message::headers::{Marks, is_same_word};
 use crate::message::hop_by_hop;
 use crate::plan::COMPATIBLE_VERSION;
 use crate::plan::endpoint::ForwardedHeaders;
@@ -27,7 +27,7 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
         if !allowed.admits(name) || is_overwritten(name) || !crosses(fields, name) {
             continue;
         }
-        if name.eq_ignore_ascii_case(b"user-agent") {
+        if is_same_word(name, b"user-agent") {
             // Of several only the first goes up, as Go's client sends it.
             if agent_passed {
                 continue;
@@ -42,7 +42,7 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
         value: Cow::Borrowed(head.host()),
     });
     if agent_passed {
-        headers.retain(|header| !header.name.eq_ignore_ascii_case(b"x-forwarded-via"));
+        headers.retain(|header| !is_same_word(&header.name, b"x-forwarded-via"));
         headers.push(Header::new(b"X-Forwarded-Via", agent()));
     } else {
         headers.push(Header::new(b"User-Agent", agent()));
@@ -53,8 +53,8 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
 /// The client's own never survive: the gateway says who the client is.
 fn is_overwritten(name: &[u8]) -> bool {
     match name.len() {
-        15 => name.eq_ignore_ascii_case(b"x-forwarded-for"),
-        16 => name.eq_ignore_ascii_case(b"x-forwarded-host"),
+        15 => is_same_word(name, b"x-forwarded-for"),
+        16 => is_same_word(name, b"x-forwarded-host"),
         _ => false,
     }
 }

@@ -131,7 +131,7 @@ impl<'h> Headers<'h> {
     }
 
     fn is_named(self, span: &HeaderSpan, name: &[u8]) -> bool {
-        span.name.len() == name.len() && span.name.of(self.bytes).eq_ignore_ascii_case(name)
+        span.name.len() == name.len() && is_same_word(span.name.of(self.bytes), name)
     }
 }
 
@@ -188,6 +188,38 @@ pub fn trim_blanks(mut text: &[u8]) -> &[u8] {
     text
 }
 
+/// Whether two words differ at most in the case of ASCII letters: what `eq_ignore_ascii_case` says, eight bytes at a time.
+#[inline]
+pub fn is_same_word(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() {
+        return false;
+    }
+    let (left_words, left_rest) = left.as_chunks::<8>();
+    let (right_words, right_rest) = right.as_chunks::<8>();
+    if left_words.iter().zip(right_words).any(|(left, right)| folded(*left) != folded(*right)) {
+        return false;
+    }
+    match (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        // The last eight bytes again: those of them that were not compared yet are the rest.
+        (Some(left), Some(right)) => left_rest.is_empty() || folded(*left) == folded(*right),
+        _ => left_rest.eq_ignore_ascii_case(right_rest),
+    }
+}
+
+/// Eight bytes with their capital letters made small.
+#[inline]
+fn folded(bytes: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(bytes);
+    let low = word & !HIGH;
+    // The highest bit of each byte says: not below `A`, and above `Z`. Bytes beyond ASCII are no letters.
+    let from_a = low + ONES * (0x80 - b'A' as u64);
+    let above_z = low + ONES * (0x7f - b'Z' as u64);
+    let capital = (from_a ^ above_z) & !word & HIGH;
+    word | capital >> 2
+}
+
 /// Compares a token with a word in lower case. A token's bytes meet a letter or a hyphen with the case bit
 /// set only if they are that letter or hyphen, so one `or` a byte is exact.
 #[inline]
@@ -222,6 +254,31 @@ mod tests {
             [&b"Hos"[..], b"Host1", b"Transfer_Encoding", b"Content_Length", b"Connectio~", b""]
         {
             assert_eq!(Marks::of(other), Marks::NONE, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_compared_as_ascii_does() {
+        let words: Vec<Vec<u8>> = (0..=255u8)
+            .flat_map(|byte| (0..20).map(move |length| (byte, length)))
+            .map(|(byte, length)| {
+                (0..length).map(|place| byte.wrapping_add(u8::wrapping_mul(place, 37))).collect()
+            })
+            .collect();
+        for word in &words {
+            for place in 0..word.len() {
+                for bit in 0..8 {
+                    let mut other = word.clone();
+                    other[place] ^= 1 << bit;
+                    assert_eq!(
+                        is_same_word(word, &other),
+                        word.eq_ignore_ascii_case(&other),
+                        "{word:?} {other:?}"
+                    );
+                }
+            }
+            assert!(is_same_word(word, &word.to_ascii_uppercase()));
+            assert!(!is_same_word(word, &[&word[..], b"x"].concat()));
         }
     }
 

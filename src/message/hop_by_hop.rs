@@ -2,7 +2,7 @@
 //!
 //! What is not listed crosses, as it does in the original: also TE, Via and a client's Keep-Alive.
 
-use crate::message::headers::{Headers, Marks, elements};
+use crate::message::headers::{Headers, Marks, elements, is_same_word};
 
 /// Whether a client's header may go to an upstream.
 pub fn crosses_to_upstream(headers: Headers<'_>, name: &[u8]) -> bool {
@@ -54,7 +54,7 @@ pub fn named_by_connection(headers: Headers<'_>, name: &[u8]) -> bool {
 }
 
 fn is(name: &[u8], other: &str) -> bool {
-    name.eq_ignore_ascii_case(other.as_bytes())
+    is_same_word(name, other.as_bytes())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::http1::client::Upload;
 use super::http1::encode;
+use crate::message::headers::is_same_word;
 
 /// An answer on its way to the client. Framing, Date and Connection headers are the protocol's business.
 pub struct Reply {
@@ -59,7 +60,7 @@ impl HeaderBlock {
 
     /// Appends a line of a head that our parser took: it cannot split an answer.
     pub fn push_parsed(&mut self, name: &[u8], value: &[u8]) {
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let is = |other: &str| is_same_word(name, other.as_bytes());
         match name.len() {
             4 => self.has_date |= is("date"),
             12 => self.has_content_type |= is("content-type"),

@@ -9,7 +9,9 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 
 use super::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
 use super::endpoint::{EndpointPlan, ForwardedHeaders, Pipe, Propagated, Shadows};
-use super::feature::{BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, Site};
+use super::feature::{
+    BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, Site, in_order,
+};
 use super::route::{RoutesBuilder, param_names};
 use super::router::RouterOptions;
 use super::template::UrlTemplate;
@@ -204,7 +206,7 @@ impl Compiler<'_> {
             pipe: pipe(endpoint, &draft, regular),
             static_data: draft.static_data,
             shadows,
-            stages: draft.stages,
+            stages: in_order(draft.stages),
             sealed: draft.sealed,
         }
     }
@@ -243,7 +245,7 @@ impl Compiler<'_> {
             concurrent: endpoint.concurrent_calls.max(1),
             resends_body: draft.resends_body,
             is_raw,
-            stages: draft.stages,
+            stages: in_order(draft.stages),
         }
     }
 

@@ -38,6 +38,29 @@ pub trait Feature: Sync {
     fn compile(&self, block: &Block, site: &mut Site<'_>) -> Result<(), Fallback>;
 }
 
+/// Where a stage stands around an endpoint, from the outside in: the original's order, whatever the order of the blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointSlot {
+    BotDetector,
+    Signer,
+    Validator,
+    RateLimit,
+}
+
+/// Where a stage stands around a call to a backend, from the outside in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallSlot {
+    CircuitBreaker,
+    RateLimit,
+    Lua,
+}
+
+/// The builders of stages in the order of their slots.
+pub fn in_order<S: Ord + Copy, B>(mut stages: Vec<(S, B)>) -> Vec<B> {
+    stages.sort_by_key(|(slot, _)| *slot);
+    stages.into_iter().map(|(_, build)| build).collect()
+}
+
 /// Where a block of a namespace may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -88,7 +111,7 @@ pub struct EndpointDraft {
     pub propagated_params: Vec<String>,
     pub static_data: Option<StaticPlan>,
     pub flatmap: Vec<FlatmapOp>,
-    pub stages: Vec<EndpointStageBuilder>,
+    pub stages: Vec<(EndpointSlot, EndpointStageBuilder)>,
     /// A guard could not be built: the endpoint answers everything with this status.
     pub sealed: Option<u16>,
 }
@@ -103,7 +126,7 @@ pub struct BackendDraft {
     pub flatmap: Vec<FlatmapOp>,
     pub statuses: Option<StatusRule>,
     pub resends_body: bool,
-    pub stages: Vec<CallStageBuilder>,
+    pub stages: Vec<(CallSlot, CallStageBuilder)>,
     /// A guard could not be built: the endpoint of this backend answers everything with this status.
     pub sealed: Option<u16>,
 }

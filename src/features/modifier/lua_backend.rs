@@ -14,7 +14,7 @@ use super::lua::subject::Subject;
 use super::lua::{Offer, Part, Runner, Session, tables};
 use crate::config::extra::Block;
 use crate::json::Document;
-use crate::plan::feature::{Fallback, Feature, Scope, Site};
+use crate::plan::feature::{CallSlot, CallStageBuilder, Fallback, Feature, Scope, Site};
 use crate::stage::{Answer, Call, CallStage, Failure, Outcome, Step};
 use crate::wire::Body;
 
@@ -43,12 +43,13 @@ impl Feature for LuaBackend {
         let (script, problem) = Script::read(block)?;
         let script = Arc::new(script);
         let param_keys = draft.param_keys.clone();
-        draft.stages.push(Box::new(move || {
+        let build: CallStageBuilder = Box::new(move || {
             Box::new(Stage {
                 runner: Runner::new(script.clone(), OFFERS),
                 param_keys: param_keys.clone(),
             })
-        }));
+        });
+        draft.stages.push((CallSlot::Lua, build));
         problem.map_or(Ok(()), |problem| Err(Fallback::Skip(problem)))
     }
 }

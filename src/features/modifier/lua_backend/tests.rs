@@ -25,7 +25,7 @@ fn compiled(block: &str) -> (Option<Box<dyn CallStage>>, Option<Problem>) {
         Ok(()) => None,
         other => panic!("{other:?}"),
     };
-    (draft.stages.first().map(|build| build()), problem)
+    (draft.stages.first().map(|(_, build)| build()), problem)
 }
 
 fn stage(members: &serde_json::Value) -> Box<dyn CallStage> {

@@ -1,8 +1,8 @@
 //! `encoding`: from the bytes an upstream sent to a document (spec 2.15).
 
 use crate::json::document::Document;
-use crate::json::error::DecodeError;
-use crate::json::scan::{Kind, ScanError, Scanned, is_blank, scan};
+use crate::json::error::{DecodeError, SyntaxError, TRAILING};
+use crate::json::scan::{DEPTH_MAX, Kind, ScanError, Scanned, is_blank, scan};
 use crate::json::text::{mended, mended_bytes};
 use crate::json::value::{Map, Value};
 use crate::json::{rss, xml};
@@ -32,11 +32,29 @@ pub enum Decoder {
     NoOp,
 }
 
+/// What JSON must keep to beside its grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonRules {
+    /// Objects and lists within each other; at most 10,000.
+    pub depth_max: usize,
+    /// Nothing but blanks may follow the document.
+    pub refuses_trailing: bool,
+}
+
 /// A body whose first value is known to be well-formed and valid Unicode.
 struct Checked {
     body: Vec<u8>,
     document: Document,
     scanned: Scanned,
+}
+
+// === impl JsonRules ===
+
+impl Default for JsonRules {
+    /// What Go's decoder does, which reads one value and looks no further.
+    fn default() -> Self {
+        Self { depth_max: DEPTH_MAX, refuses_trailing: false }
+    }
 }
 
 // === impl Decoder ===
@@ -62,10 +80,23 @@ impl Decoder {
     /// # Errors
     /// The body is not what the encoding says.
     pub fn decode(self, body: Vec<u8>, is_truncated: bool) -> Result<Document, DecodeError> {
+        self.decode_by(JsonRules::default(), body, is_truncated)
+    }
+
+    /// The same by other rules for JSON.
+    ///
+    /// # Errors
+    /// The body is not what the encoding says, or breaks a rule.
+    pub fn decode_by(
+        self,
+        rules: JsonRules,
+        body: Vec<u8>,
+        is_truncated: bool,
+    ) -> Result<Document, DecodeError> {
         match self {
-            Self::Json => object(body, is_truncated),
-            Self::JsonCollection => list(body, is_truncated),
-            Self::Safe => any(body, is_truncated),
+            Self::Json => object(Checked::new(body, is_truncated, rules)?),
+            Self::JsonCollection => list(Checked::new(body, is_truncated, rules)?),
+            Self::Safe => Ok(any(Checked::new(body, is_truncated, rules)?)),
             Self::Text => text(body, is_truncated),
             Self::Xml => Ok(Document::from_map(tree(xml::decode, &body, is_truncated)?)),
             Self::XmlCollection => {
@@ -82,8 +113,7 @@ impl Decoder {
     }
 }
 
-fn object(body: Vec<u8>, is_truncated: bool) -> Result<Document, DecodeError> {
-    let checked = Checked::new(body, is_truncated)?;
+fn object(checked: Checked) -> Result<Document, DecodeError> {
     match checked.scanned.kind {
         Kind::Object => Ok(checked.into_document()),
         Kind::Null => Ok(Document::null()),
@@ -91,21 +121,19 @@ fn object(body: Vec<u8>, is_truncated: bool) -> Result<Document, DecodeError> {
     }
 }
 
-fn list(body: Vec<u8>, is_truncated: bool) -> Result<Document, DecodeError> {
-    let checked = Checked::new(body, is_truncated)?;
+fn list(checked: Checked) -> Result<Document, DecodeError> {
     match checked.scanned.kind {
         Kind::Array | Kind::Null => Ok(checked.under(COLLECTION)),
         kind => Err(DecodeError::WrongKind { found: go_name(kind), wanted: LIST_TYPE }),
     }
 }
 
-fn any(body: Vec<u8>, is_truncated: bool) -> Result<Document, DecodeError> {
-    let checked = Checked::new(body, is_truncated)?;
-    Ok(match checked.scanned.kind {
+fn any(checked: Checked) -> Document {
+    match checked.scanned.kind {
         Kind::Object => checked.into_document(),
         Kind::Array => checked.under(COLLECTION),
         _ => checked.under(CONTENT),
-    })
+    }
 }
 
 fn text(body: Vec<u8>, is_truncated: bool) -> Result<Document, DecodeError> {
@@ -141,17 +169,20 @@ fn go_name(kind: Kind) -> &'static str {
 // === impl Checked ===
 
 impl Checked {
-    fn new(body: Vec<u8>, is_truncated: bool) -> Result<Self, DecodeError> {
+    fn new(body: Vec<u8>, is_truncated: bool, rules: JsonRules) -> Result<Self, DecodeError> {
         if u32::try_from(body.len()).is_err() {
             return Err(DecodeError::TooLarge);
         }
-        let (mut document, scanned) = scanned(&body, is_truncated)?;
+        let (mut document, scanned) = scanned(&body, is_truncated, rules.depth_max)?;
+        if rules.refuses_trailing {
+            refuse_trailing(body.get(scanned.end..).unwrap_or_default())?;
+        }
         let value = body.get(scanned.start..scanned.end).unwrap_or_default();
         let Some(body) = mended(value, scanned.has_wide, scanned.has_surrogates) else {
             return Ok(Self { body, document, scanned });
         };
         let scanned;
-        (document, scanned) = self::scanned(&body, false)?;
+        (document, scanned) = self::scanned(&body, false, rules.depth_max)?;
         Ok(Self { body, document, scanned })
     }
 
@@ -169,11 +200,23 @@ impl Checked {
     }
 }
 
+/// Only blanks may stand in `rest`; mostly it is empty or a line end.
+fn refuse_trailing(rest: &[u8]) -> Result<(), DecodeError> {
+    match rest.iter().find(|&&byte| !is_blank(byte)) {
+        None => Ok(()),
+        Some(&byte) => Err(SyntaxError { byte, context: TRAILING }.into()),
+    }
+}
+
 /// A document that still lacks its body.
-fn scanned(body: &[u8], is_truncated: bool) -> Result<(Document, Scanned), DecodeError> {
+fn scanned(
+    body: &[u8],
+    is_truncated: bool,
+    depth_max: usize,
+) -> Result<(Document, Scanned), DecodeError> {
     let mut document = Document::with_room();
     let members = document.members.get_or_insert_default();
-    match scan(body, 0, 0, members) {
+    match scan(body, 0, 0, depth_max, members) {
         // The end of a number or word shows only in what follows; Go wants to see that for every scalar.
         Ok((scanned, _))
             if is_truncated

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::json::encode::{write_string, write_value};
 use crate::json::path::{Name, hash};
-use crate::json::scan::{Kind, is_blank, scan};
+use crate::json::scan::{DEPTH_MAX, Kind, is_blank, scan};
 use crate::json::text::unescape;
 use crate::json::tree;
 use crate::json::value::{Map, Value};
@@ -360,7 +360,7 @@ impl Member {
         let Content::Raw(span) = self.content else { return None };
         let body = bodies.body(span.body).get(..span.end as usize)?;
         let mut members = Vec::new();
-        match scan(body, span.start as usize, span.body, &mut members) {
+        match scan(body, span.start as usize, span.body, DEPTH_MAX, &mut members) {
             Ok((scanned, has_repeats)) if scanned.kind == Kind::Object => {
                 Some((members, has_repeats))
             }

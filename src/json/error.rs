@@ -30,6 +30,11 @@ pub struct SyntaxError {
     pub context: &'static str,
 }
 
+/// What is said of a container that is one level too deep.
+pub(super) const TOO_DEEP: &str = "exceeded max depth";
+/// What is said of a byte behind the document, where none may be.
+pub(super) const TRAILING: &str = "after top-level value";
+
 /// Why a document could not be changed as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditError {
@@ -38,6 +43,18 @@ pub enum EditError {
 }
 
 // === impl DecodeError ===
+
+impl DecodeError {
+    /// The document is nested more deeply than is allowed.
+    pub fn is_too_deep(&self) -> bool {
+        matches!(self, Self::Syntax(SyntaxError { context: TOO_DEEP, .. }))
+    }
+
+    /// Something follows the document.
+    pub fn is_trailing(&self) -> bool {
+        matches!(self, Self::Syntax(SyntaxError { context: TRAILING, .. }))
+    }
+}
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,13 +24,14 @@ mod value;
 pub mod xml;
 pub mod yaml;
 
-pub use decode::Decoder;
+pub use decode::{Decoder, JsonRules};
 pub use document::Document;
 pub use edit::{Edit, EditSpec};
 pub use encode::{write_string, write_value};
 pub use error::{DecodeError, EditError, SyntaxError};
 pub use flatmap::{Flatmap, FlatmapOp};
 pub use parameter::parameter;
+pub use scan::DEPTH_MAX;
 pub use value::{Map, Number, Value};
 
 #[cfg(test)]

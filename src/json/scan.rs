@@ -25,7 +25,7 @@ use crate::json::error::SyntaxError;
 use crate::json::merge;
 
 /// Deepest nesting that Go's decoder accepts.
-const DEPTH_MAX: usize = 10_000;
+pub const DEPTH_MAX: usize = 10_000;
 
 /// Up to so many members, a repeated key is looked for while scanning; beyond, once at the end by sorting.
 const FILTERED_MEMBERS_MAX: usize = 64;
@@ -69,20 +69,23 @@ pub(super) struct Recorder<'m> {
     /// One bit a key hash: a clear bit proves a key new.
     seen: u64,
     has_repeats: bool,
+    /// Containers that may be open at a time.
+    depth_max: usize,
 }
 
 /// Finds the first value at or after `start`. The members of an object are appended to `members`, each key once, the
 /// last value winning. The flag tells whether a key was repeated: then the raw text is not what the members say.
 ///
 /// # Errors
-/// The first byte that Go's decoder would refuse, or the end of the bytes.
+/// The first byte that Go's decoder would refuse, one that opens a container beyond `depth_max`, or the end of the bytes.
 pub(super) fn scan(
     body: &[u8],
     start: usize,
     number: u32,
+    depth_max: usize,
     members: &mut Vec<Member>,
 ) -> Result<(Scanned, bool), ScanError> {
-    let mut recorder = Recorder { body: number, members, seen: 0, has_repeats: false };
+    let mut recorder = Recorder { body: number, members, seen: 0, has_repeats: false, depth_max };
     let scanned = scan_into(body, start, &mut recorder)?;
     recorder.finish(body);
     Ok((scanned, recorder.has_repeats))

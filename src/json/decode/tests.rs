@@ -133,3 +133,61 @@ fn a_body_nested_too_deeply_is_refused_cleanly_and_a_deep_one_survives_a_tree() 
     let deep = "{\"a\":".repeat(9_999) + "[]" + &"}".repeat(9_999);
     assert_eq!(written(&Document::from_map(decoded(&deep).to_map())), deep);
 }
+
+#[test]
+fn what_follows_a_document_is_refused_only_where_the_rules_say_so() {
+    let strict = JsonRules { refuses_trailing: true, ..JsonRules::default() };
+    let by =
+        |rules, decoder: Decoder, body: &str| match decoder.decode_by(rules, body.into(), false) {
+            Ok(document) => written(&document),
+            Err(error) => {
+                assert!(error.is_trailing());
+                error.to_string()
+            }
+        };
+    // As JSONTestSuite has them.
+    let cases = [
+        (Decoder::JsonCollection, "[1],", ","),
+        (Decoder::JsonCollection, "[\"x\"]]", "]"),
+        (Decoder::JsonCollection, "[1]x", "x"),
+        (Decoder::JsonCollection, "[][]", "["),
+        (Decoder::Json, "{\"a\":\"b\"}/**/", "/"),
+        (Decoder::Json, "{\"a\":\"b\"}#", "#"),
+        (Decoder::Json, "{\"a\":\"b\"}#{}", "#"),
+        (Decoder::Json, "{}}", "}"),
+        (Decoder::Json, "{\"a\": true} \"x\"", "\""),
+        (Decoder::Safe, "2@", "@"),
+        (Decoder::Safe, "\"s\" 1", "1"),
+        (Decoder::Safe, "null,", ","),
+        (Decoder::Json, "{\"a\":1}\u{0}", "\u{0}"),
+    ];
+    for (decoder, body, _) in cases {
+        assert!(!by(JsonRules::default(), decoder, body).contains("after top-level"), "{body}");
+        let said = by(strict, decoder, body);
+        assert!(said.ends_with("after top-level value"), "{body}: {said}");
+    }
+    assert_eq!(
+        by(strict, Decoder::Json, "{\"a\":1}x"),
+        "invalid character 'x' after top-level value"
+    );
+    for blanks in ["", "\n", " \t\r\n  "] {
+        assert_eq!(by(strict, Decoder::Json, &format!("{{\"a\":1}}{blanks}")), "{\"a\":1}");
+        assert_eq!(by(strict, Decoder::Safe, &format!("12{blanks}")), "{\"content\":12}");
+    }
+    // Wide characters are mended first; what follows counts all the same.
+    let mut body = b"{\"a\":\"\xe9\"}".to_vec();
+    assert!(Decoder::Json.decode_by(strict, body.clone(), false).is_ok());
+    body.push(b'x');
+    assert!(Decoder::Json.decode_by(strict, body, false).is_err());
+}
+
+#[test]
+fn the_depth_that_the_rules_allow_is_read_and_one_more_is_not() {
+    let rules = JsonRules { depth_max: 5, ..JsonRules::default() };
+    let nested =
+        |depth: usize| format!("{}{}", "{\"a\":".repeat(depth - 1) + "{}", "}".repeat(depth - 1));
+    assert!(Decoder::Json.decode_by(rules, nested(5).into(), false).is_ok());
+    let error = Decoder::Json.decode_by(rules, nested(6).into(), false).unwrap_err();
+    assert!(error.is_too_deep());
+    assert_eq!(error.to_string(), "invalid character '{' exceeded max depth");
+}

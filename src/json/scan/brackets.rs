@@ -12,6 +12,8 @@ pub(super) struct Brackets {
 
 /// Before so many brackets it is made sure that there is room for all of them.
 const CHECKED_AT_ONCE: usize = 16;
+/// Containers that the stack has room for.
+const ROOM: usize = 62;
 
 /// What tells opening from closing brackets.
 const OPENS: u8 = b'[' & !b']';
@@ -85,13 +87,21 @@ impl Stack {
         Self(Self::EMPTY)
     }
 
+    /// How many bits must be free before some brackets are looked at, so that no more than `depth_max` containers are open
+    /// behind them.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "at most 78")]
+    pub fn free_min(depth_max: usize) -> u32 {
+        (CHECKED_AT_ONCE + ROOM.saturating_sub(depth_max)) as u32
+    }
+
     /// The stack behind the brackets, the lowest on the way, and whether one stands or ends where it must not; nothing if
     /// there is no room.
     #[inline(always)]
-    pub fn behind(self, brackets: &Brackets) -> Option<(Self, u64, bool)> {
+    pub fn behind(self, brackets: &Brackets, free_min: u32) -> Option<(Self, u64, bool)> {
         let (mut stack, mut lowest, mut wrong) = (self, self.0, 0);
         for some in brackets.bytes.get(..brackets.count)?.chunks(CHECKED_AT_ONCE) {
-            if (stack.0.leading_zeros() as usize) < CHECKED_AT_ONCE {
+            if stack.0.leading_zeros() < free_min {
                 return None;
             }
             for &byte in some {

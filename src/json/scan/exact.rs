@@ -1,7 +1,7 @@
 //! The walk that goes byte by byte: it knows the whole grammar and says exactly what is wrong.
 
-use super::{DEPTH_MAX, Kind, Recorder, ScanError, Scanned, is_blank};
-use crate::json::error::SyntaxError;
+use super::{Kind, Recorder, ScanError, Scanned, is_blank};
+use crate::json::error::{self, SyntaxError};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
@@ -27,6 +27,7 @@ struct Walk<'b> {
     has_wide: bool,
     has_surrogates: bool,
     open: Vec<Container>,
+    depth_max: usize,
 }
 
 /// See [`super::scan`].
@@ -35,8 +36,14 @@ pub(super) fn scan(
     start: usize,
     recorder: &mut Recorder<'_>,
 ) -> Result<Scanned, ScanError> {
-    let mut walk =
-        Walk { body, at: start, has_wide: false, has_surrogates: false, open: Vec::new() };
+    let mut walk = Walk {
+        body,
+        at: start,
+        has_wide: false,
+        has_surrogates: false,
+        open: Vec::new(),
+        depth_max: recorder.depth_max,
+    };
     walk.skip_blanks();
     let start = walk.at;
     let kind = match walk.need()? {
@@ -129,8 +136,8 @@ impl Walk<'_> {
     }
 
     fn opening(&mut self) -> Result<Expect, ScanError> {
-        if self.open.len() == DEPTH_MAX {
-            return self.refuse("exceeded max depth");
+        if self.open.len() >= self.depth_max {
+            return self.refuse(error::TOO_DEEP);
         }
         let is_object = self.peek() == Some(b'{');
         self.at += 1;

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::x86::{self, Level};
-use super::{Kind, Recorder, ScanError, Scanned, exact, scan, scan_into};
+use super::{DEPTH_MAX, Kind, Recorder, ScanError, Scanned, exact, scan, scan_into};
 use crate::json::document::{Bodies, Content, Member};
 use crate::json::tests::Random;
 
@@ -29,7 +29,13 @@ fn by(
     body: &[u8],
 ) -> Result<(Kind, usize, usize, Noted), ScanError> {
     let mut members = Vec::new();
-    let mut recorder = Recorder { body: 0, members: &mut members, seen: 0, has_repeats: false };
+    let mut recorder = Recorder {
+        body: 0,
+        members: &mut members,
+        seen: 0,
+        has_repeats: false,
+        depth_max: DEPTH_MAX,
+    };
     let result = walk(body, 0, &mut recorder);
     recorder.finish(body);
     noted(body, &members, result)
@@ -44,8 +50,13 @@ fn by_each_level(body: &[u8]) -> Vec<(Level, Option<(Kind, usize, usize, Noted)>
         .filter(|&level| level as u8 <= highest as u8)
         .map(|level| {
             let mut members = Vec::new();
-            let mut recorder =
-                Recorder { body: 0, members: &mut members, seen: 0, has_repeats: false };
+            let mut recorder = Recorder {
+                body: 0,
+                members: &mut members,
+                seen: 0,
+                has_repeats: false,
+                depth_max: DEPTH_MAX,
+            };
             // SAFETY: the processor has the highest level, and those below.
             let scanned = unsafe { x86::scan_at(level, body, 0, &mut recorder) };
             recorder.finish(body);
@@ -67,7 +78,7 @@ fn assert_levels_agree(body: &[u8], what: &str) {
 }
 
 fn message(body: &str) -> String {
-    match scan(body.as_bytes(), 0, 0, &mut Vec::new()) {
+    match scan(body.as_bytes(), 0, 0, DEPTH_MAX, &mut Vec::new()) {
         Ok((scanned, _)) => format!("{:?} {:?}", scanned.kind, &body[scanned.start..scanned.end]),
         Err(ScanError::Ended) => "ended".to_owned(),
         Err(ScanError::Syntax(error)) => error.to_string(),
@@ -249,12 +260,18 @@ fn a_damaged_byte_is_noticed_wherever_it_stands() {
         r#"{{"text":"{}","number":-12.50e3,"list":[1,2,{{"x":null,"y":true}}],"esc":"a\u00e9\n"}}"#,
         "lorem ipsum ".repeat(9)
     );
-    assert!(scan(body.as_bytes(), 0, 0, &mut Vec::new()).is_ok());
+    assert!(scan(body.as_bytes(), 0, 0, DEPTH_MAX, &mut Vec::new()).is_ok());
     for at in 0..body.len() {
         let mut damaged = body.clone().into_bytes();
         damaged[at] = 0x01;
-        assert!(scan(&damaged, 0, 0, &mut Vec::new()).is_err(), "a control character at {at}");
-        assert!(scan(&body.as_bytes()[..at], 0, 0, &mut Vec::new()).is_err(), "cut at {at}");
+        assert!(
+            scan(&damaged, 0, 0, DEPTH_MAX, &mut Vec::new()).is_err(),
+            "a control character at {at}"
+        );
+        assert!(
+            scan(&body.as_bytes()[..at], 0, 0, DEPTH_MAX, &mut Vec::new()).is_err(),
+            "cut at {at}"
+        );
     }
 }
 
@@ -349,4 +366,29 @@ fn of_equal_keys_the_last_wins_however_many_there_are_and_however_they_are_spell
     let noted = members(&format!("{{{}}}", many.join(",")));
     let wanted: Noted = (400..500).map(|i| (format!("key{}", i % 100), i.to_string())).collect();
     assert_eq!(noted, wanted);
+}
+
+#[test]
+fn a_lower_depth_is_kept_to_the_level_and_leaves_the_usual_bodies_to_the_fast_walk() {
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    let wide = |depth: usize| format!("{{\"k\":[{}1],\"l\":{}}}", "{},".repeat(40), nested(depth));
+    for depth_max in [1, 2, 15, 16, 17, 32, 48, 61, 62, 63, 64, 100, DEPTH_MAX] {
+        let is_read = |body: &str| scan(body.as_bytes(), 0, 0, depth_max, &mut Vec::new());
+        assert!(is_read(&nested(depth_max)).is_ok(), "{depth_max}");
+        assert!(is_read(&nested(depth_max + 1)).is_err(), "{depth_max}");
+        // One level is the object's, and two are taken beside the list.
+        let deepest = depth_max.saturating_sub(1).max(2);
+        assert_eq!(is_read(&wide(deepest)).is_ok(), depth_max >= 3, "{depth_max}");
+        assert!(is_read(&wide(depth_max)).is_err(), "{depth_max}");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_lower_depth_costs_shallow_bodies_nothing() {
+    let body = format!("{{\"k\":[{}1]}}", "{\"a\":[1]},".repeat(400));
+    let mut members = Vec::new();
+    let mut recorder =
+        Recorder { body: 0, members: &mut members, seen: 0, has_repeats: false, depth_max: 32 };
+    assert!(x86::scan(body.as_bytes(), 0, &mut recorder).is_some());
 }

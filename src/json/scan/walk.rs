@@ -27,6 +27,8 @@ struct Walk<'b, R> {
     inside: u64,
     scalars: Scalars<R>,
     stack: Stack,
+    /// Bits of the stack that must be free.
+    free_min: u32,
     brackets: Brackets,
     /// Behind values, over blanks.
     after_value: Flood<R>,
@@ -108,6 +110,7 @@ pub(super) unsafe fn scan<L: Lanes, R: Row>(
         inside: 0,
         scalars: Scalars::new(none),
         stack: Stack::new(),
+        free_min: Stack::free_min(recorder.depth_max),
         brackets: Brackets::new(),
         after_value: flood,
         after_string: flood,
@@ -271,7 +274,7 @@ impl<R: Row> Walk<'_, R> {
         let bytes = self.body.get(row.at..)?;
         // SAFETY: the caller's promise.
         unsafe { self.brackets.take::<L>(bytes, &row.brackets, &row.in_object) };
-        let (stack, lowest, is_wrong) = self.stack.behind(&self.brackets)?;
+        let (stack, lowest, is_wrong) = self.stack.behind(&self.brackets, self.free_min)?;
         if lowest < outermost.shallow {
             let masks = [&row.brackets, &row.separators, &row.colons];
             let place = (self.body, row.at);

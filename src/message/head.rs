@@ -6,6 +6,10 @@
 use crate::message::headers::{HeaderSpan, HeaderSpans, Headers, Marks, Span};
 use crate::message::method::Method;
 
+/// Room that is kept for the next head: most are far smaller.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+const KEPT_HEADERS_MAX: usize = 128;
+
 /// How far a message's body reaches (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
@@ -133,6 +137,9 @@ impl RequestHead {
         self.query = Span::default();
         self.host = Span::default();
         self.headers.clear();
+        if self.headers.capacity() > KEPT_HEADERS_MAX {
+            self.headers = HeaderSpans::new();
+        }
         self.marks = Marks::NONE;
         self.head_len = 0;
         self.framing = Framing::Empty;
@@ -278,18 +285,38 @@ fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Span {
     Span::new(start, bytes.len())
 }
 
-/// Removes the first `count` bytes; without a move in the usual case that nothing follows them.
+/// Removes the first `count` bytes; without a move in the usual case that nothing follows them. The room of a large head is
+/// given up: a connection may wait for long before it needs it again.
 fn discard(bytes: &mut Vec<u8>, count: usize) {
     if count >= bytes.len() {
         bytes.clear();
     } else {
         bytes.drain(..count);
     }
+    if bytes.capacity() > KEPT_BYTES_MAX {
+        bytes.shrink_to(KEPT_BYTES_MAX);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_head_leaves_no_large_buffer_behind() {
+        let mut head = RequestHead::with_bytes(vec![b'x'; 1 << 20]);
+        for _ in 0..1000 {
+            head.push_header(b"X-One", b"1");
+        }
+        head.head_len = head.bytes.len();
+        head.discard_head();
+        assert!(head.bytes.capacity() <= KEPT_BYTES_MAX);
+        assert!(head.headers.capacity() <= KEPT_HEADERS_MAX);
+        head.bytes = vec![b'x'; 100_000];
+        head.head_len = 90_000;
+        head.discard_head();
+        assert_eq!(head.bytes.len(), 10_000, "what follows the head stays");
+    }
 
     #[test]
     fn a_head_made_by_hand_is_read_like_a_parsed_one() {

@@ -19,6 +19,9 @@ use super::clock::{self, Tick};
 /// Deadlines are rounded up to this, which bounds how often a core wakes for them.
 const GRAIN_MS: u64 = 8;
 
+/// Moments that may belong to sockets that are closed, beside two for each entry of the table.
+const STALE_MAX: usize = 1024;
+
 /// One socket's entry in the table; dropping it takes the entry out, so a reused descriptor is never hit.
 #[derive(Debug)]
 pub struct Watch {
@@ -122,13 +125,31 @@ impl Table {
     fn look_later(&mut self, slot: usize, at: Tick) {
         let at = Tick::from_ms(at.as_ms().div_ceil(GRAIN_MS).saturating_mul(GRAIN_MS));
         let entry = &mut self.entries[slot];
+        if at >= entry.looked_at {
+            return;
+        }
         entry.looked_at = at;
         self.moments.push(Reverse((at, slot, entry.generation)));
+        if self.moments.len() > 2 * self.entries.len() + STALE_MAX {
+            self.forget_stale();
+        }
         if self.wakes_at.is_none_or(|planned| at < planned)
             && let Some(sweeper) = self.sweeper.take()
         {
             sweeper.wake();
         }
+    }
+
+    /// Drops the moments of sockets that are closed, and those that an earlier one has replaced: many short connections
+    /// with long deadlines would leave more of them behind than there are sockets.
+    #[cold]
+    fn forget_stale(&mut self) {
+        let entries = &self.entries;
+        self.moments.retain(|Reverse((moment, slot, generation))| {
+            entries
+                .get(*slot)
+                .is_some_and(|entry| entry.generation == *generation && entry.looked_at == *moment)
+        });
     }
 
     fn expire(&mut self, slot: usize) {
@@ -250,6 +271,31 @@ mod tests {
         assert_eq!(table.enter(-1), slot);
         table.sweep(at(500));
         assert!(!table.entries[slot].expired);
+    }
+
+    #[test]
+    fn short_connections_with_long_deadlines_leave_little_behind() {
+        let mut table = Table::default();
+        let kept = table.enter(-1);
+        table.arm(kept, at(5_000_000));
+        for number in 0..100_000 {
+            let slot = table.enter(-1);
+            table.arm(slot, at(1_000_000 + number));
+            table.leave(slot);
+        }
+        assert!(table.moments.len() <= 2 * table.entries.len() + STALE_MAX);
+        assert_eq!(table.sweep(at(2_000_000)), Some(at(5_000_000)), "and nothing is forgotten");
+    }
+
+    #[test]
+    fn a_deadline_that_is_set_again_within_a_grain_adds_no_moment() {
+        let mut table = Table::default();
+        let slot = table.enter(-1);
+        for _ in 0..10 {
+            table.arm(slot, at(101));
+            table.arm(slot, at(103));
+        }
+        assert_eq!(table.moments.len(), 1);
     }
 
     #[test]

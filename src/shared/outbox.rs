@@ -34,9 +34,14 @@ impl<T> Outbox<T> {
     pub fn send(&self, item: T) -> bool {
         let sent = self.offer(item);
         if !sent {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.count_dropped();
         }
         sent
+    }
+
+    /// Counts a thing as dropped that was never made.
+    pub fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Hands `item` over if there is room, for one who will offer it again.

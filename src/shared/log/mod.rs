@@ -12,6 +12,7 @@ mod writer;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 pub use access::AccessRecord;
@@ -21,8 +22,17 @@ pub use writer::LogWriter;
 use super::outbox::{Outbox, outbox};
 
 /// Lines that may wait for the writer. A core at 100,000 requests a second fills this in 80 ms, longer
-/// than the writer is away when the outputs accept what it writes; full, it holds about 2 MB.
+/// than the writer is away when the outputs accept what it writes; full of usual lines, it holds about 2 MB.
 const WAITING_MAX: usize = 8 * 1024;
+
+/// Lines above this are long: what clients and upstreams sent can be in them.
+const LONG_BYTES: usize = 1024;
+
+/// Long lines that wait, together.
+const LONG_LINES_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A longer line is cut.
+const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How important a line is; a log shows its own level and above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +52,8 @@ struct Handle {
     level: Level,
     has_access: bool,
     queue: Outbox<Entry>,
+    /// Bytes of the long lines that wait.
+    long_bytes: Arc<AtomicUsize>,
 }
 
 /// Where the log goes and how it looks.
@@ -88,8 +100,15 @@ enum Entry {
         message: Box<str>,
     },
     Access(AccessRecord),
+    Long(Box<(Entry, LongLine)>),
     /// Write what is there and end.
     Stop,
+}
+
+/// The room that a long line takes while it waits.
+struct LongLine {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
 }
 
 // === impl Log ===
@@ -102,6 +121,7 @@ impl Log {
             level: settings.level,
             has_access: settings.access.is_some(),
             queue: sender.clone(),
+            long_bytes: Arc::default(),
         };
         let writer = LogWriter::start(settings, sender, inbox)?;
         Ok((Self(Arc::new(handle)), writer))
@@ -110,7 +130,12 @@ impl Log {
     /// A log that shows nothing, for tests and commands that only check.
     pub fn silent() -> Self {
         let (sender, _) = outbox(1);
-        Self(Arc::new(Handle { level: Level::Critical, has_access: false, queue: sender }))
+        Self(Arc::new(Handle {
+            level: Level::Critical,
+            has_access: false,
+            queue: sender,
+            long_bytes: Arc::default(),
+        }))
     }
 
     /// Whether a line of this level is shown; ask before costly work for a line.
@@ -161,15 +186,56 @@ impl Log {
     /// Hands one access log record over, if there is an access log. It is formatted by the writer.
     #[inline]
     pub fn access(&self, record: AccessRecord) {
-        if self.has_access() {
+        if !self.has_access() {
+        } else if record.path.len() > LONG_BYTES {
+            self.access_long(record);
+        } else {
             self.0.queue.send(Entry::Access(record));
         }
     }
 
     #[cold]
+    fn access_long(&self, mut record: AccessRecord) {
+        if record.path.len() > LINE_BYTES_MAX {
+            record.path.truncate(LINE_BYTES_MAX);
+            record.path.shrink_to_fit();
+        }
+        let bytes = record.path.len();
+        self.send_long(Entry::Access(record), bytes);
+    }
+
+    #[cold]
     fn send(&self, level: Level, message: fmt::Arguments<'_>) {
-        let message = message.to_string().into_boxed_str();
-        self.0.queue.send(Entry::Line { at: SystemTime::now(), level, message });
+        let mut message = message.to_string();
+        if message.len() > LINE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(LINE_BYTES_MAX));
+        }
+        let bytes = message.len();
+        let entry = Entry::Line { at: SystemTime::now(), level, message: message.into_boxed_str() };
+        if bytes > LONG_BYTES {
+            self.send_long(entry, bytes);
+        } else {
+            self.0.queue.send(entry);
+        }
+    }
+
+    /// Hands a long line over, unless too many of them wait.
+    fn send_long(&self, entry: Entry, bytes: usize) {
+        let line = LongLine { bytes, all: self.0.long_bytes.clone() };
+        let before = line.all.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > LONG_LINES_BYTES_MAX {
+            self.0.queue.count_dropped();
+        } else {
+            self.0.queue.send(Entry::Long(Box::new((entry, line))));
+        }
+    }
+}
+
+// === impl LongLine ===
+
+impl Drop for LongLine {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

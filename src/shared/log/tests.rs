@@ -192,3 +192,34 @@ fn levels_are_found_by_name_in_any_case() {
     assert_eq!(Level::parse("NOTICE"), None);
     assert!(Level::Debug < Level::Info && Level::Error < Level::Critical);
 }
+
+#[test]
+fn long_lines_that_wait_have_a_bound_in_bytes_and_leave_room_for_others() {
+    let (log, writer, paper) = start(Level::Debug, true);
+    paper.hold(true);
+    let long = "x".repeat(LINE_BYTES_MAX + 1000);
+    // The writer may have taken some before it got stuck, so more than fit.
+    let fit = LONG_LINES_BYTES_MAX / LINE_BYTES_MAX;
+    for number in 0..fit {
+        log.error(format_args!("{number} {long}"));
+        log.access(record(&long));
+    }
+    assert!(log.0.long_bytes.load(Ordering::Relaxed) <= LONG_LINES_BYTES_MAX);
+    log.info(format_args!("a usual line"));
+    paper.hold(false);
+    paper.wait_for("a usual line");
+    paper.wait_for("lines dropped");
+    assert!(writer.stop(SOON));
+    let text = paper.text();
+    assert!(text.lines().all(|line| line.len() < LINE_BYTES_MAX + 200), "long lines are cut");
+    assert!(text.lines().filter(|line| line.len() > LINE_BYTES_MAX).count() >= fit - 1);
+    assert_eq!(log.0.long_bytes.load(Ordering::Relaxed), 0, "the room is free again");
+}
+
+#[test]
+fn a_long_line_is_cut_between_characters() {
+    let (log, writer, paper) = start(Level::Debug, false);
+    log.info(format_args!("a{}", "\u{20ac}".repeat(LINE_BYTES_MAX)));
+    assert!(writer.stop(SOON));
+    assert!(paper.text().trim_end().ends_with('\u{20ac}'));
+}

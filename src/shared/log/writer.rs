@@ -144,6 +144,10 @@ impl Writer {
                     output.flush_if_long();
                 }
             }
+            Entry::Long(long) => {
+                let (entry, _room) = *long;
+                return self.format(entry);
+            }
             Entry::Stop => return false,
         }
         true

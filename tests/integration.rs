@@ -10,6 +10,8 @@ mod integration {
     mod aggregation;
     /// Slow readers on either side stop the sender, and cost no memory.
     mod back_pressure;
+    /// Bounds of heads, bodies, documents and queues, and what is counted there.
+    mod bounds;
     /// The same walk on io_uring and on epoll.
     mod drivers;
     /// Upstreams that break off, lie or talk rubbish.

@@ -19,9 +19,6 @@ use crate::shared::names::{Addresses, KnownName, LookupError, LookupResult, Name
 use crate::shared::published::Published;
 use crate::shared::question::{Asked, Questions, question};
 
-/// Lookups that cores wait for, over all names.
-const WAITING_MAX: usize = 4096;
-
 /// Lookups sent to the name servers at a time; the others wait their turn.
 const RUNNING_MAX: usize = 64;
 
@@ -47,6 +44,8 @@ pub struct Limits {
     pub retry_last: Duration,
     /// Names that are remembered.
     pub names_max: usize,
+    /// Lookups that cores wait for, over all names.
+    pub waiting_max: usize,
 }
 
 /// The task behind a [`Names`] door.
@@ -83,7 +82,7 @@ struct Entry {
 
 /// A door to look up hosts with, and the task to spawn for it.
 pub fn resolver(dns: Arc<Dns>, limits: Limits) -> (Names, Resolver) {
-    let (ask, questions) = question(WAITING_MAX);
+    let (ask, questions) = question(limits.waiting_max);
     let table = Published::default();
     let names = Names::new(table.clone(), ask);
     let resolver = Resolver {
@@ -114,6 +113,7 @@ impl Default for Limits {
             retry_first: Duration::from_secs(1),
             retry_last: Duration::from_secs(30),
             names_max: 1024,
+            waiting_max: 4096,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::bounds::{Limiter, Shadow};
 use super::fetch::Context;
 use super::headers;
 use super::{Gateway, reply};
@@ -12,13 +13,12 @@ use crate::net::clock::{self, Tick};
 use crate::net::task;
 use crate::plan::endpoint::{EndpointPlan, Pipe};
 use crate::plan::statics::StaticPlan;
+use crate::shared::refusals::Bound;
 use crate::stage::ids::EndpointId;
 use crate::stage::{Answer, CallBody, Cause, Exchange, Failure, Outcome, Step};
 use crate::wire::body::CollectError;
+use crate::wire::http1::body::ReadError;
 use crate::wire::{Incoming, Peer, Reply, Request};
-
-/// The largest request body that is kept in memory, where several calls need it; a larger one is refused with 413.
-pub const KEPT_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Gateway {
     /// Answers a request to an endpoint.
@@ -98,7 +98,7 @@ impl Gateway {
     ) -> Reply {
         exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
         if endpoint.needs_whole_body()
-            && let Err(failure) = Box::pin(keep_body(exchange)).await
+            && let Err(failure) = Box::pin(keep_body(&self.limiter, exchange)).await
         {
             return self.render(endpoint, exchange, failure.into());
         }
@@ -143,13 +143,16 @@ impl Gateway {
 
     /// Sends the shadow backends their copy of the request; nobody waits for their answers.
     fn cast_shadow(&self, id: EndpointId, exchange: &Exchange<'_>) {
-        let Some(gateway) = self.me.upgrade() else { return };
+        let (Some(gateway), Some(counted)) = (self.me.upgrade(), self.limiter.cast_shadow()) else {
+            return;
+        };
         let copy = Copied {
             head: copied_head(exchange.head),
             peer: exchange.peer.clone(),
             path: exchange.path.to_vec(),
             params: exchange.params.clone(),
             body: exchange.body.clone(),
+            counted,
         };
         task::spawn(async move { gateway.follow_shadow(id, copy).await });
     }
@@ -158,7 +161,7 @@ impl Gateway {
         let endpoint = self.plan.endpoint(id);
         let Some(shadows) = &endpoint.shadows else { return };
         let deadline = clock::now().plus_ms(shadows.timeout_ms);
-        let Copied { head, peer, path, params, body } = &copy;
+        let Copied { head, peer, path, params, body, counted: _counted } = &copy;
         let peer_ip = peer.address.ip().to_canonical();
         let client = self.plan.router.client_ip.client_ip(peer_ip, |name| head.headers_named(name));
         let exchange = Exchange { head, peer, path, params, body: body.clone(), client, deadline };
@@ -185,6 +188,7 @@ struct Copied {
     path: Vec<u8>,
     params: RouteParams,
     body: CallBody,
+    counted: Shadow,
 }
 
 fn copied_head(head: &RequestHead) -> RequestHead {
@@ -194,23 +198,25 @@ fn copied_head(head: &RequestHead) -> RequestHead {
 }
 
 /// Keeps the body in memory where more than one call needs it.
-async fn keep_body(exchange: &mut Exchange<'_>) -> Result<(), Failure> {
+async fn keep_body(limiter: &Limiter, exchange: &mut Exchange<'_>) -> Result<(), Failure> {
     let CallBody::Stream(incoming) = &exchange.body else { return Ok(()) };
-    let bytes = collect_body(incoming, exchange.deadline).await?;
+    let bytes = collect_body(limiter, incoming, exchange.deadline).await?;
     exchange.body = CallBody::Bytes(bytes);
     Ok(())
 }
 
 /// Reads a request's body whole, before the deadline.
 pub(super) async fn collect_body(
+    limiter: &Limiter,
     incoming: &Incoming,
     deadline: Tick,
 ) -> Result<Rc<Vec<u8>>, Failure> {
     let left_ms = deadline.since_ms(clock::now());
-    match task::within_ms(left_ms, incoming.collect(KEPT_BODY_BYTES_MAX)).await {
+    match task::within_ms(left_ms, incoming.collect(limiter.kept_body_bytes_max)).await {
         Some(Ok(bytes)) => Ok(Rc::new(bytes)),
-        Some(Err(CollectError::TooLarge)) => {
-            Err(Failure::new(Cause::BodyTooLarge, "the request's body is too large"))
+        Some(Err(CollectError::TooLarge)) => Err(limiter.request_too_large(Bound::KeptBodyBytes)),
+        Some(Err(CollectError::Read(ReadError::TooLarge))) => {
+            Err(limiter.request_too_large(Bound::RequestBodyBytes))
         }
         Some(Err(CollectError::Read(_))) => {
             Err(Failure::new(Cause::ClientGone, "the client's body broke off"))

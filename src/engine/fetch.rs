@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use super::Gateway;
+use super::bounds::Limiter;
 use crate::json::{DecodeError, Document, Value};
 use crate::message::head::Framing;
 use crate::message::headers::is_same_word;
@@ -26,8 +27,6 @@ use crate::wire::http1::client::{OutgoingBody, Response, Upload};
 use crate::wire::http1::encode;
 use crate::wire::{Body, HeaderBlock};
 
-/// The largest body that is kept in memory to be decoded; a larger one fails its call.
-pub const DECODED_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Memory that an announced length is worth before its bytes have come.
 const COLLECTED_BYTES_FIRST: usize = 256 * 1024;
 /// As many redirects as Go's client follows.
@@ -272,7 +271,7 @@ impl Gateway {
         if backend.is_raw {
             return Ok(pass_through(fetched));
         }
-        decode(backend, call, fetched).await
+        decode(&self.limiter, backend, call, fetched).await
     }
 
     /// Sends the request and follows redirects as Go's client does (specification, section 2.9).
@@ -286,17 +285,22 @@ impl Gateway {
         let is_at_home = call.url.authority == destination.authority;
         let mut pool = if is_at_home {
             let pool = destination.pool.as_ref();
-            pool.map_err(|error| unreachable_host(backend, &destination.host, call, error))?.clone()
+            pool.map_err(|error| {
+                self.limiter.note_exchange(error);
+                unreachable_host(backend, &destination.host, call, error)
+            })?
+            .clone()
         } else {
             self.pool_to(&call.url)
-                .map_err(|error| exchange_failure(&call.method, &call.url, error))?
+                .map_err(|error| self.exchange_failure(&call.method, &call.url, error))?
         };
         let mut redirected: Option<Url> = None;
         let mut method: Cow<'_, str> = Cow::Borrowed(&call.method);
         let mut sends_body = true;
         let mut referer: Option<String> = None;
         let mut keeps_secrets = true;
-        let kept_body = if backend.resends_body { Box::pin(kept(call)).await? } else { None };
+        let kept_body =
+            if backend.resends_body { Box::pin(kept(&self.limiter, call)).await? } else { None };
         let mut moved: Option<Box<Moved<'_>>> = None;
         let mut redirects = 0;
         loop {
@@ -354,7 +358,7 @@ impl Gateway {
                 }
             }
             let (mut response, upload) =
-                sent.map_err(|error| exchange_failure(&method, url, error))?;
+                sent.map_err(|error| self.exchange_failure(&method, url, error))?;
             let Some(location) =
                 redirect_location(&response, sends_body, call, kept_body.is_some())
             else {
@@ -373,7 +377,7 @@ impl Gateway {
                     let next = String::from_utf8_lossy(&location);
                     Failure::new(Cause::Unreachable, quoted(&method, &next, &error.to_string()))
                 }
-                error => exchange_failure(&method, url, error),
+                error => self.exchange_failure(&method, url, error),
             })?;
             let status = response.head.status;
             Box::pin(drop_body(&mut response)).await;
@@ -383,7 +387,9 @@ impl Gateway {
             }
             referer = (!url.is_tls || next.is_tls).then(|| url.text());
             keeps_secrets &= is_same_or_below(next.host_name(), home.host_name());
-            pool = self.pool_to(&next).map_err(|error| exchange_failure(&method, &next, error))?;
+            pool = self
+                .pool_to(&next)
+                .map_err(|error| self.exchange_failure(&method, &next, error))?;
             redirected = Some(next);
             redirects += 1;
         }
@@ -426,6 +432,12 @@ impl Gateway {
 
     fn pool_to(&self, url: &Url) -> Result<Rc<Pool>, UpstreamError> {
         self.upstreams.pool(&url.upstream()?)
+    }
+
+    #[cold]
+    fn exchange_failure(&self, method: &str, url: &Url, error: UpstreamError) -> Failure {
+        self.limiter.note_exchange(&error);
+        exchange_failure(method, url, error)
     }
 }
 
@@ -482,18 +494,19 @@ fn exchange_failure(method: &str, url: &Url, error: UpstreamError) -> Failure {
     match error {
         UpstreamError::TimedOut => Failure::new(Cause::Deadline, "context deadline exceeded"),
         UpstreamError::ClientBody => Failure::new(Cause::ClientGone, error.to_string()),
-        UpstreamError::Overloaded => Failure::new(Cause::Overloaded, error.to_string()),
+        UpstreamError::ClientBodyTooLarge => Failure::new(Cause::BodyTooLarge, error.to_string()),
+        UpstreamError::Overloaded(_) => Failure::new(Cause::Overloaded, error.to_string()),
         error => Failure::new(Cause::Unreachable, quoted(method, &url.text(), &error.to_string())),
     }
 }
 
 /// Keeps the client's body, for backends that may have to send it twice.
-async fn kept(call: &Call<'_>) -> Result<Option<Rc<Vec<u8>>>, Failure> {
+async fn kept(limiter: &Limiter, call: &Call<'_>) -> Result<Option<Rc<Vec<u8>>>, Failure> {
     match &call.body {
         CallBody::Empty => Ok(None),
         CallBody::Bytes(bytes) => Ok(Some(bytes.clone())),
         CallBody::Stream(incoming) => {
-            super::endpoint::collect_body(incoming, call.deadline).await.map(Some)
+            super::endpoint::collect_body(limiter, incoming, call.deadline).await.map(Some)
         }
     }
 }
@@ -669,15 +682,17 @@ fn pass_through(fetched: Fetched) -> Answer {
 
 /// Judges the status, reads the body and makes data of it.
 async fn decode(
+    limiter: &Limiter,
     backend: &BackendPlan,
     call: &Call<'_>,
     mut fetched: Fetched,
 ) -> Result<Answer, Failure> {
     let status = fetched.response.head.status;
     if matches!(status, 200 | 201) {
-        let read = read_body(&mut fetched).await?;
-        let decoded = backend.decoder.decode(read.bytes, read.is_cut);
+        let read = read_body(limiter, &mut fetched).await?;
+        let decoded = backend.decoder.decode_by(backend.json_rules, read.bytes, read.is_cut);
         let mut data = decoded.map_err(|error| {
+            limiter.note_decoding(&error);
             if read.timed_out {
                 return Failure::new(Cause::Deadline, "context deadline exceeded");
             }
@@ -706,12 +721,12 @@ async fn decode(
         }
         StatusRule::PassOn => {
             let content_type = content_type(&fetched.response);
-            let body = error_body(&mut fetched).await;
+            let body = error_body(limiter, &mut fetched).await;
             Err(Failure::new(Cause::StatusPassedOn(status), body).typed(Some(content_type)))
         }
         StatusRule::Details(name) => {
             let content_type = content_type(&fetched.response);
-            let body = error_body(&mut fetched).await;
+            let body = error_body(limiter, &mut fetched).await;
             let mut data = Document::empty();
             data.set(&format!("error_{name}"), error_details(status, body, content_type));
             Ok(Answer { status, ..Answer::of_data(data, false) })
@@ -740,8 +755,8 @@ fn content_type(response: &Response) -> String {
         .unwrap_or_default()
 }
 
-async fn error_body(fetched: &mut Fetched) -> String {
-    match read_body(fetched).await {
+async fn error_body(limiter: &Limiter, fetched: &mut Fetched) -> String {
+    match read_body(limiter, fetched).await {
         Ok(read) => String::from_utf8(read.bytes)
             .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
         Err(_) => String::new(),
@@ -758,12 +773,12 @@ struct ReadBody {
 }
 
 /// Reads the whole body, unpacked. An upload that is still running goes on meanwhile.
-async fn read_body(fetched: &mut Fetched) -> Result<ReadBody, Failure> {
+async fn read_body(limiter: &Limiter, fetched: &mut Fetched) -> Result<ReadBody, Failure> {
     let packed = is_gzip(&fetched.response);
     let read = match fetched.upload.take() {
-        None => collect(&mut fetched.response).await,
+        None => collect(limiter, &mut fetched.response).await,
         Some(upload) => {
-            let mut collected = std::pin::pin!(collect(&mut fetched.response));
+            let mut collected = std::pin::pin!(collect(limiter, &mut fetched.response));
             let mut upload = upload;
             match crate::net::task::first_of(collected.as_mut(), upload.as_mut()).await {
                 crate::net::task::First::Left(read) => read,
@@ -774,9 +789,9 @@ async fn read_body(fetched: &mut Fetched) -> Result<ReadBody, Failure> {
     if !packed || read.bytes.is_empty() {
         return Ok(read);
     }
-    match gzip::unpack(&read.bytes, DECODED_BODY_BYTES_MAX) {
+    match gzip::unpack(&read.bytes, limiter.decoded_body_bytes_max) {
         Unpacking::Whole(bytes) => Ok(ReadBody { bytes, ..read }),
-        Unpacking::TooLarge => Err(too_large()),
+        Unpacking::TooLarge => Err(limiter.answer_too_large()),
         // A value that is complete by then still counts, as in a body that is cut off.
         Unpacking::Broken(bytes, error) => {
             Ok(ReadBody { bytes, is_cut: true, broken: Some(error.to_string()), ..read })
@@ -784,18 +799,12 @@ async fn read_body(fetched: &mut Fetched) -> Result<ReadBody, Failure> {
     }
 }
 
-fn too_large() -> Failure {
-    Failure::new(
-        Cause::Undecodable,
-        format!("the body is larger than {DECODED_BODY_BYTES_MAX} bytes"),
-    )
-}
-
-async fn collect(response: &mut Response) -> Result<ReadBody, Failure> {
+async fn collect(limiter: &Limiter, response: &mut Response) -> Result<ReadBody, Failure> {
+    let bytes_max = limiter.decoded_body_bytes_max;
     let announced =
         response.length_left().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    if announced > DECODED_BODY_BYTES_MAX {
-        return Err(too_large());
+    if announced > bytes_max {
+        return Err(limiter.answer_too_large());
     }
     // Memory follows the bytes that came, not the number that was announced.
     let mut bytes = Vec::with_capacity(announced.min(COLLECTED_BYTES_FIRST));
@@ -805,7 +814,7 @@ async fn collect(response: &mut Response) -> Result<ReadBody, Failure> {
     }
     loop {
         match response.read_into(&mut bytes).await {
-            Ok(true) if bytes.len() > DECODED_BODY_BYTES_MAX => return Err(too_large()),
+            Ok(true) if bytes.len() > bytes_max => return Err(limiter.answer_too_large()),
             Ok(true) => {}
             Ok(false) => {
                 return Ok(ReadBody { bytes, is_cut: false, timed_out: false, broken: None });

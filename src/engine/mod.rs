@@ -1,5 +1,6 @@
 //! Running a plan: what one core does with a request, from the route to the reply.
 
+pub mod bounds;
 pub mod builtin;
 pub mod endpoint;
 pub mod fetch;
@@ -12,6 +13,8 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use bounds::Limiter;
+
 use crate::message::head::TargetForm;
 use crate::message::parameter;
 use crate::message::path::{self, RequestTarget};
@@ -23,6 +26,7 @@ use crate::plan::{PlanHandle, RouteTarget};
 use crate::shared::log::Log;
 use crate::shared::names::ServiceHost;
 use crate::shared::published::{Published, Reader};
+use crate::shared::refusals::{Bound, Refusals};
 use crate::stage::ids::HostId;
 use crate::stage::{CallStage, EndpointStage};
 use crate::upstream::{Pool, Target, UpstreamError, Upstreams};
@@ -41,6 +45,7 @@ pub struct Gateway {
     me: Weak<Gateway>,
     random: Cell<u64>,
     load: Load,
+    limiter: Limiter,
 }
 
 /// How much this core has to do, and how much of it is let in.
@@ -67,7 +72,6 @@ impl Load {
     fn enter(&self) -> Option<InFlight<'_>> {
         let count = self.in_flight.get();
         if count >= self.in_flight_max.get() || self.is_behind.get() {
-            self.refused.set(self.refused.get() + 1);
             return None;
         }
         self.in_flight.set(count + 1);
@@ -98,7 +102,9 @@ impl Gateway {
         feeds: &[Published<Vec<ServiceHost>>],
         log: Log,
         seed: u64,
+        refusals: Rc<Refusals>,
     ) -> Rc<Gateway> {
+        let limiter = Limiter::new(&plan.limits.bounds(), refusals);
         let hosts = plan.hosts.iter().map(|host| Host::of(host, &upstreams)).collect();
         let feeds = RefCell::new(feeds.iter().map(Published::reader).collect());
         let endpoints = plan.endpoints.iter().map(EndpointStages::of).collect();
@@ -117,6 +123,7 @@ impl Gateway {
                 is_behind: Cell::new(false),
                 refused: Cell::new(0),
             },
+            limiter,
         })
     }
 
@@ -137,6 +144,21 @@ impl Gateway {
     /// Whether requests to endpoints are refused until the core has caught up.
     pub fn set_behind(&self, is_behind: bool) {
         self.load.is_behind.set(is_behind);
+    }
+
+    /// Requests to endpoints that this core is answering.
+    pub fn in_flight(&self) -> usize {
+        self.load.in_flight.get()
+    }
+
+    /// Copies of requests that this core's shadow backends have not answered.
+    pub fn shadows(&self) -> usize {
+        self.limiter.shadows()
+    }
+
+    /// Calls of this core that wait to open a connection.
+    pub fn calls_waiting(&self) -> usize {
+        self.upstreams.waiting()
     }
 
     pub fn plan(&self) -> &PlanHandle {
@@ -245,7 +267,11 @@ impl Gateway {
         Reply { headers, ..Reply::empty(status) }
     }
 
+    #[cold]
     fn too_busy(&self) -> Reply {
+        let load = &self.load;
+        load.refused.set(load.refused.get() + 1);
+        self.limiter.count(if load.is_behind.get() { Bound::Queue } else { Bound::Requests });
         let mut reply = self.versioned(503);
         reply.headers.push_lines(reply::NOT_COMPLETED);
         reply.headers.push(b"Retry-After", b"1");
@@ -307,6 +333,7 @@ impl Handle for Gateway {
     }
 
     fn refused(&self, peer: &Peer, status: u16, why: &str) {
+        self.limiter.note_refusal(status, why);
         self.log.debug(format_args!(
             "[SERVICE: HTTP] {} sent what is no request ({status}): {why}",
             peer.ip_text

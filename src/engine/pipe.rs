@@ -105,7 +105,11 @@ impl Gateway {
                 break;
             };
             let is_complete = answer.is_complete;
-            let text = if backend.is_raw { whole_text(answer).await } else { None };
+            let text = if backend.is_raw {
+                whole_text(answer, self.limiter.decoded_body_bytes_max).await
+            } else {
+                None
+            };
             // Merging writes into the first answer, so later steps see the merged data as step 0.
             let data = if step == 0 { Document::null() } else { answer.data.clone() };
             answers.push(StepAnswer { data, text, is_complete });
@@ -156,19 +160,15 @@ fn learn(
 }
 
 /// The body of an answer that passes through, as a parameter's value.
-async fn whole_text(answer: &mut Answer) -> Option<String> {
+async fn whole_text(answer: &mut Answer, bytes_max: usize) -> Option<String> {
     let mut bytes = Vec::new();
     let ended = match answer.body.take()? {
         Body::Upstream(mut response) => {
-            while bytes.len() <= super::fetch::DECODED_BODY_BYTES_MAX
-                && response.read_into(&mut bytes).await.ok()?
-            {}
+            while bytes.len() <= bytes_max && response.read_into(&mut bytes).await.ok()? {}
             response.is_done()
         }
         Body::Unpacked(mut unpacked) => {
-            while bytes.len() <= super::fetch::DECODED_BODY_BYTES_MAX
-                && unpacked.read_into(&mut bytes).await.ok()?
-            {}
+            while bytes.len() <= bytes_max && unpacked.read_into(&mut bytes).await.ok()? {}
             true
         }
         // A stage has read it, or made it.

@@ -29,6 +29,7 @@ pub static ALL: &[&dyn Feature] = &[
     &backend::http::Http,
     &backend::http_client::HttpClient,
     &modifier::lua_backend::LuaBackend,
+    &shoal::json::Json,
     &shoal::limits::Limits,
     // Known, and not built yet.
     &unbuilt("auth/validator", SERVICE_AND_ENDPOINT, Without::Sealed(401)),

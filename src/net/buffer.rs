@@ -1,6 +1,6 @@
 //! `Buffer`: a read or write buffer that goes back to its core's pool when it is dropped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
 use monoio::buf::{IoBuf, IoBufMut};
@@ -13,12 +13,21 @@ pub const SMALL_BYTES: usize = 1024;
 /// A buffer that grew beyond twice its size is not kept.
 const SMALL_BYTES_MAX: usize = 2 * SMALL_BYTES;
 const BUFFER_BYTES_MAX: usize = 2 * BUFFER_BYTES;
-/// Buffers of each size kept for reuse on each core: a little over 4 MiB at most.
-const POOLED_MAX: usize = 256;
-
 thread_local! {
+    /// Buffers of each size kept for reuse on this core.
+    static POOLED_MAX: Cell<usize> = const { Cell::new(256) };
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static SMALL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many buffers of each size this core may keep; called before it has any.
+pub fn set_pooled_max(count: usize) {
+    POOLED_MAX.set(count);
+}
+
+/// Buffers that this core keeps, of both sizes.
+pub fn pooled() -> usize {
+    POOL.with_borrow(Vec::len) + SMALL.with_borrow(Vec::len)
 }
 
 /// An owned, growable byte buffer; those of [`BUFFER_BYTES`] and of [`SMALL_BYTES`] are pooled per core.
@@ -72,10 +81,11 @@ pub fn give_back(mut bytes: Vec<u8>) {
         _ => return,
     };
     bytes.clear();
+    let pooled_max = POOLED_MAX.get();
     // The pool is gone while a thread ends: the buffer is then simply freed.
     let _ = pool.try_with(|pool| {
         let mut pool = pool.borrow_mut();
-        if pool.len() < POOLED_MAX {
+        if pool.len() < pooled_max {
             pool.push(bytes);
         }
     });
@@ -194,6 +204,16 @@ mod tests {
         big.reserve(64 * BUFFER_BYTES);
         drop(big);
         assert!(Buffer::take().capacity() <= 2 * BUFFER_BYTES);
+    }
+
+    #[test]
+    fn so_many_buffers_are_kept_and_no_more() {
+        set_pooled_max(3);
+        let taken: Vec<Buffer> = (0..4).flat_map(|_| [Buffer::take(), Buffer::small()]).collect();
+        drop(taken);
+        assert_eq!(pooled(), 6, "three of each size");
+        let _one = Buffer::take();
+        assert_eq!(pooled(), 5);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::feature::CallStageBuilder;
 use super::template::UrlTemplate;
-use crate::json::{Decoder, Edit};
+use crate::json::{Decoder, Edit, JsonRules};
 use crate::message::query::Allowed;
 use crate::stage::ids::{BackendId, HostId};
 use crate::upstream::Target;
@@ -16,6 +16,7 @@ pub struct BackendPlan {
     pub template: UrlTemplate,
     pub hosts: Hosts,
     pub decoder: Decoder,
+    pub json_rules: JsonRules,
     pub edit: Edit,
     /// The client's query as far as endpoint and backend let it through.
     pub query: Allowed,

@@ -22,7 +22,7 @@ use crate::config::keys;
 use crate::config::problem::Problem;
 use crate::config::service::{Backend, Endpoint, Service};
 use crate::json::render::Render;
-use crate::json::{Decoder, Edit, EditSpec, Flatmap};
+use crate::json::{Decoder, Edit, EditSpec, Flatmap, JsonRules};
 use crate::message::query::Allowed;
 use crate::stage::ids::{BackendId, EndpointId, HostId};
 use crate::upstream::Target;
@@ -57,8 +57,13 @@ pub fn compile(
     features: &[&dyn Feature],
     is_lenient: bool,
 ) -> Result<Compiled, Vec<Problem>> {
-    let mut compiler =
-        Compiler { service, features, problems: Vec::new(), hosts: HostTable::default() };
+    let mut compiler = Compiler {
+        service,
+        features,
+        problems: Vec::new(),
+        hosts: HostTable::default(),
+        json_rules: JsonRules::default(),
+    };
     let plan = compiler.plan();
     let problems = compiler.problems;
     if problems.iter().any(|problem| problem.is_fatal(is_lenient)) {
@@ -72,6 +77,8 @@ struct Compiler<'s> {
     features: &'s [&'s dyn Feature],
     problems: Vec<Problem>,
     hosts: HostTable,
+    /// For backends that have none of their own.
+    json_rules: JsonRules,
 }
 
 #[derive(Default)]
@@ -87,6 +94,10 @@ impl Compiler<'_> {
         let mut draft = ServiceDraft::default();
         self.install(&service.extra_config, &mut Site::Service(&mut draft));
         let options = draft.router.unwrap_or_default();
+        self.json_rules = JsonRules {
+            depth_max: draft.limits.bounds().json_depth_max,
+            refuses_trailing: draft.refuses_trailing_json,
+        };
         let endpoints: Vec<EndpointPlan> = service
             .endpoints
             .iter()
@@ -230,6 +241,12 @@ impl Compiler<'_> {
             template: UrlTemplate::compile(&backend.url_pattern, names),
             hosts: self.backend_hosts(backend),
             decoder: Decoder::named(&backend.encoding, backend.is_collection),
+            json_rules: JsonRules {
+                refuses_trailing: draft
+                    .refuses_trailing_json
+                    .unwrap_or(self.json_rules.refuses_trailing),
+                ..self.json_rules
+            },
             edit: Edit::compile(&EditSpec {
                 target: backend.target.clone(),
                 allow: backend.allow.clone(),

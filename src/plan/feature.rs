@@ -102,6 +102,8 @@ pub struct ServiceDraft {
     /// `None`: there is no router block, which is not the same as an empty one.
     pub router: Option<RouterOptions>,
     pub limits: LimitOptions,
+    /// Of upstreams whose backends say nothing themselves.
+    pub refuses_trailing_json: bool,
 }
 
 /// What an endpoint's blocks said.
@@ -126,6 +128,8 @@ pub struct BackendDraft {
     pub flatmap: Vec<FlatmapOp>,
     pub statuses: Option<StatusRule>,
     pub resends_body: bool,
+    /// `None`: as the service says.
+    pub refuses_trailing_json: Option<bool>,
     pub stages: Vec<(CallSlot, CallStageBuilder)>,
     /// A guard could not be built: the endpoint of this backend answers everything with this status.
     pub sealed: Option<u16>,

@@ -7,21 +7,21 @@ use std::rc::Rc;
 use crate::engine::Gateway;
 use crate::net::bell::{Bell, Order};
 use crate::net::listener::{Accepted, Listener, Stop};
-use crate::net::{Stream, clock, deadline, driver, splice, task};
+use crate::net::{Stream, buffer, clock, deadline, driver, splice, task};
 use crate::plan::PlanHandle;
-use crate::shared::admission::Admission;
+use crate::plan::limits::Bounds;
+use crate::shared::admission::{Admission, Refusal};
 use crate::shared::log::Log;
-use crate::shared::names::{HostLookup, Names, ServiceHost};
+use crate::shared::meter::{Gauge, Meter};
+use crate::shared::metric;
+use crate::shared::names::{HostLookup, LookupError, Names, ServiceHost};
 use crate::shared::published::Published;
-use crate::upstream::{Limits, Lookup, UpstreamError, Upstreams};
+use crate::shared::refusals::{Bound, Refusals};
+use crate::upstream::{Limits, Lookup, Overload, UpstreamError, Upstreams};
 use crate::wire::Peer;
 use crate::wire::http1::parse::HeadLimits;
 use crate::wire::http1::server::{Connections, Settings, serve};
 
-/// Headers of one message; browsers send about 15.
-const HEADERS_MAX: usize = 1000;
-/// The largest head of an upstream's answer: 1 MiB, where Go allows ten.
-const ANSWER_HEAD_BYTES_MAX: usize = 1024 * 1024;
 /// How often idle connections to upstreams are looked at.
 const SWEEP_MS: u64 = 1000;
 /// How long a core that ran out of descriptors or memory waits before it accepts again.
@@ -46,6 +46,7 @@ pub struct Core {
     /// How many cores there are.
     pub cores: usize,
     pub admission: Option<Admission>,
+    pub meter: Meter,
 }
 
 impl Core {
@@ -64,19 +65,24 @@ impl Core {
     }
 
     async fn work(self, bell: Bell) -> io::Result<()> {
-        let gateway = self.gateway();
-        let settings = Rc::new(settings(&self.plan));
+        let bounds = self.plan.limits.bounds();
+        buffer::set_pooled_max(bounds.pooled_buffers_max);
+        let refusals = Rc::new(Refusals::new(&self.meter));
+        let gateway = self.gateway(&bounds, refusals.clone());
+        let settings = Rc::new(settings(&self.plan, &bounds));
         let connections = Rc::new(Connections::default());
         task::spawn(deadline::sweep_forever());
         let turned_away = Rc::new(Cell::new(0u64));
         let (sweeping, looking) = (gateway.clone(), connections.clone());
         let (counted, log) = (turned_away.clone(), self.log.clone());
+        let usage = Usage::new(&self.meter);
         task::spawn(async move {
             loop {
                 task::sleep_ms(SWEEP_MS).await;
                 sweeping.sweep();
                 splice::sweep();
                 looking.look_for_hang_ups();
+                usage.look(&sweeping, &looking);
                 if let count @ 1.. = counted.take() {
                     log.warning(format_args!("{count} connections refused: too many are open"));
                 }
@@ -95,8 +101,12 @@ impl Core {
         let start = |accepted: Accepted| {
             let address = accepted.address;
             let ticket = match self.admission.as_ref().map(|all| all.enter(address.ip())) {
-                Some(Err(_)) => {
+                Some(Err(refusal)) => {
                     turned_away.set(turned_away.get() + 1);
+                    refusals.count(match refusal {
+                        Refusal::Full => Bound::Connections,
+                        Refusal::AddressFull => Bound::ConnectionsPerAddress,
+                    });
                     return accepted.refuse(TURNED_AWAY);
                 }
                 Some(Ok(ticket)) => Some(ticket),
@@ -141,27 +151,65 @@ impl Core {
         Ok(())
     }
 
-    fn gateway(&self) -> Rc<Gateway> {
+    fn gateway(&self, bounds: &Bounds, refusals: Rc<Refusals>) -> Rc<Gateway> {
         let client = &self.plan.client;
         let limits = Limits {
             idle_max: client.idle_max_per_host,
             idle_ms: client.idle_ms,
             connect_ms: client.connect_ms,
             head_ms: client.answer_head_ms,
-            dials_max: self.plan.limits.dials_per_host(),
+            dials_max: bounds.dials_per_host_max,
+            waiting_max: bounds.waiting_per_host_max,
             head: HeadLimits {
-                bytes_max: ANSWER_HEAD_BYTES_MAX,
-                headers_max: HEADERS_MAX,
+                bytes_max: bounds.upstream_head_bytes_max,
+                headers_max: bounds.headers_max,
                 uri_bytes_max: usize::MAX,
             },
             keep_alive: client.keep_alive,
         };
         let upstreams = Upstreams::new(limits, lookup(&self.names));
         let seed = clock::monotonic_ns() ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let gateway =
-            Gateway::new(self.plan.clone(), upstreams, &self.feeds, self.log.clone(), seed);
+        let gateway = Gateway::new(
+            self.plan.clone(),
+            upstreams,
+            &self.feeds,
+            self.log.clone(),
+            seed,
+            refusals,
+        );
         gateway.set_requests_max(self.plan.limits.requests_of_one(self.cores));
         gateway
+    }
+}
+
+/// How much of what is bounded one core uses. Looked at once a second, so that nothing is counted on the way of a request.
+struct Usage {
+    connections: Gauge,
+    in_flight: Gauge,
+    shadows: Gauge,
+    waiting: Gauge,
+    buffers: Gauge,
+}
+
+impl Usage {
+    fn new(meter: &Meter) -> Usage {
+        let gauge = |metric: metric::Metric| meter.gauge(metric.name, &[]);
+        Usage {
+            connections: gauge(metric::CONNECTIONS),
+            in_flight: gauge(metric::REQUESTS_IN_FLIGHT),
+            shadows: gauge(metric::SHADOWS_IN_FLIGHT),
+            waiting: gauge(metric::CALLS_WAITING),
+            buffers: gauge(metric::POOLED_BUFFERS),
+        }
+    }
+
+    fn look(&self, gateway: &Gateway, connections: &Connections) {
+        let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        set(&self.connections, connections.count());
+        set(&self.in_flight, gateway.in_flight());
+        set(&self.shadows, gateway.shadows());
+        set(&self.waiting, gateway.calls_waiting());
+        set(&self.buffers, buffer::pooled());
     }
 }
 
@@ -185,20 +233,22 @@ fn lookup(names: &Names) -> Lookup {
         Box::pin(async move {
             match looked.addresses().await {
                 Ok(addresses) => Ok(addresses.sockets(0).map(|socket| socket.ip()).collect()),
+                Err(LookupError::Overloaded) => Err(UpstreamError::Overloaded(Overload::Questions)),
                 Err(_) => Err(UpstreamError::Resolve(name)),
             }
         })
     })
 }
 
-fn settings(plan: &PlanHandle) -> Settings {
+fn settings(plan: &PlanHandle, bounds: &Bounds) -> Settings {
     let listen = &plan.listen;
     Settings {
         limits: HeadLimits {
             bytes_max: listen.head_bytes_max,
-            headers_max: HEADERS_MAX,
-            uri_bytes_max: listen.head_bytes_max,
+            headers_max: bounds.headers_max,
+            uri_bytes_max: bounds.uri_bytes_max.min(listen.head_bytes_max),
         },
+        body_bytes_max: bounds.request_body_bytes_max,
         head_ms: listen.head_ms,
         request_ms: listen.request_ms,
         idle_ms: listen.idle_ms,

@@ -23,6 +23,7 @@ use crate::plan;
 use crate::plan::{Plan, PlanHandle};
 use crate::shared::admission::Admission;
 use crate::shared::log::{Log, LogSettings, LogWriter};
+use crate::shared::meter::Meter;
 use crate::shared::names::{Names, ServiceHost};
 use crate::shared::published::Published;
 
@@ -176,6 +177,7 @@ fn serve(plan: Plan, warnings: &[Problem]) -> Result<(), StartError> {
     let admission =
         Admission::new(plan.limits.connections_max, plan.limits.connections_per_address_max);
     let plan: PlanHandle = Arc::new(plan);
+    let meter = Meter::default();
     let mut ropes = Vec::new();
     let mut cores = Vec::new();
     for (index, socket) in sockets.into_iter().enumerate() {
@@ -191,6 +193,7 @@ fn serve(plan: Plan, warnings: &[Problem]) -> Result<(), StartError> {
             log: beside.log.clone(),
             cores: workers,
             admission: admission.clone(),
+            meter: meter.clone(),
         };
         cores.push(spawn(core, bell)?);
         ropes.push(rope);
@@ -238,7 +241,13 @@ fn beside(plan: &Plan) -> Result<Beside, StartError> {
     let control = Control::start(log.clone()).map_err(StartError::Control)?;
     let dns = DnsSettings::from_env().and_then(Dns::new).map_err(StartError::Control)?;
     let dns = Arc::new(dns);
-    let (names, resolver) = resolver(dns.clone(), ResolverLimits::default());
+    let (names, resolver) = resolver(
+        dns.clone(),
+        ResolverLimits {
+            waiting_max: plan.limits.bounds().questions_max,
+            ..ResolverLimits::default()
+        },
+    );
     let mut tasks = vec![control.spawn(Box::new(resolver))];
     let ttl = srv::ttl(Duration::from_millis(plan.client.srv_refresh_ms));
     let mut services = Vec::new();

@@ -3,8 +3,10 @@
 pub mod admission;
 pub mod log;
 pub mod meter;
+pub mod metric;
 pub mod names;
 pub mod outbox;
 pub mod published;
 pub mod question;
+pub mod refusals;
 pub mod tally;

@@ -23,11 +23,23 @@ pub enum UpstreamError {
     Io(io::Error),
     /// The client stopped sending its body.
     ClientBody,
+    /// The client's body is longer than is allowed.
+    ClientBodyTooLarge,
     Protocol(&'static str),
-    /// Too many connections are being opened, or too many hosts are known.
-    Overloaded,
+    Overloaded(Overload),
     /// A scheme that this gateway does not speak.
     Scheme(Box<str>),
+}
+
+/// What there is too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// Calls that wait to open a connection to this host.
+    Waiting,
+    /// Hosts that are known.
+    Hosts,
+    /// Questions to the resolver.
+    Questions,
 }
 
 impl From<ExchangeError> for UpstreamError {
@@ -38,6 +50,7 @@ impl From<ExchangeError> for UpstreamError {
             ExchangeError::Malformed(error) => UpstreamError::Malformed(error),
             ExchangeError::TimedOut => UpstreamError::TimedOut,
             ExchangeError::Io(error) => UpstreamError::Io(error),
+            ExchangeError::ClientBody(ReadError::TooLarge) => UpstreamError::ClientBodyTooLarge,
             ExchangeError::ClientBody(_) => UpstreamError::ClientBody,
             ExchangeError::Protocol(what) => UpstreamError::Protocol(what),
         }
@@ -50,6 +63,7 @@ impl From<ReadError> for UpstreamError {
             ReadError::Truncated => UpstreamError::Truncated,
             ReadError::Malformed(_) => UpstreamError::MalformedBody,
             ReadError::TimedOut => UpstreamError::TimedOut,
+            ReadError::TooLarge => UpstreamError::ClientBodyTooLarge,
             ReadError::Io(error) => UpstreamError::Io(error),
         }
     }
@@ -72,7 +86,12 @@ impl fmt::Display for UpstreamError {
             UpstreamError::Io(error) => f.write_str(&reason(error)),
             UpstreamError::ClientBody => f.write_str("the client's body broke off"),
             UpstreamError::Protocol(what) => f.write_str(what),
-            UpstreamError::Overloaded => f.write_str("too many connections are being opened"),
+            UpstreamError::ClientBodyTooLarge => f.write_str("the request's body is too large"),
+            UpstreamError::Overloaded(what) => f.write_str(match what {
+                Overload::Waiting => "too many connections are being opened",
+                Overload::Hosts => "too many hosts are known",
+                Overload::Questions => "too many lookups are waiting",
+            }),
             UpstreamError::Scheme(scheme) => write!(f, "unsupported protocol scheme \"{scheme}\""),
         }
     }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-pub use error::UpstreamError;
+pub use error::{Overload, UpstreamError};
 pub use pool::{Limits, Lookup, Pool};
 pub use target::Target;
 pub use url::Url;
@@ -42,7 +42,7 @@ impl Upstreams {
         if pools.len() >= POOLS_MAX {
             pools.retain(|_, pool| Rc::strong_count(pool) > 1 || !pool.is_unused());
             if pools.len() >= POOLS_MAX {
-                return Err(UpstreamError::Overloaded);
+                return Err(UpstreamError::Overloaded(Overload::Hosts));
             }
         }
         let pool = Rc::new(Pool::new(target.clone(), self.limits.clone(), self.lookup.clone()));
@@ -55,6 +55,11 @@ impl Upstreams {
         for pool in self.pools.borrow().values() {
             pool.sweep();
         }
+    }
+
+    /// Calls of this core that wait to open a connection.
+    pub fn waiting(&self) -> usize {
+        self.pools.borrow().values().map(|pool| pool.waiting()).sum()
     }
 
     /// Idle connections of this core.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use super::error::UpstreamError;
+use super::error::{Overload, UpstreamError};
 use super::target::{HostName, Target};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
@@ -36,12 +36,14 @@ pub struct Limits {
     pub head: HeadLimits,
     /// Connections to one host that may be being opened at the same time.
     pub dials_max: usize,
+    /// Requests that wait for one of those.
+    pub waiting_max: usize,
     /// False: every request opens its own connection.
     pub keep_alive: bool,
 }
 
-/// Requests of one core that wait for one of those.
-const WAITING_MAX: usize = 16 * 1024;
+/// Places in a queue, beside those in use, that may belong to requests that have gone.
+const GONE_MAX: usize = 64;
 
 /// The connections of one core to one host.
 pub struct Pool {
@@ -50,7 +52,9 @@ pub struct Pool {
     lookup: Lookup,
     idle: Rc<IdleList>,
     dials: Cell<usize>,
-    waiting: RefCell<VecDeque<Rc<Waiting>>>,
+    queue: RefCell<VecDeque<Rc<Waiting>>>,
+    /// Requests in the queue that have not gone.
+    waiting: Cell<usize>,
 }
 
 /// One request, and how it may be repeated.
@@ -74,7 +78,8 @@ impl Pool {
             lookup,
             idle: Rc::new(idle),
             dials: Cell::new(0),
-            waiting: RefCell::default(),
+            queue: RefCell::default(),
+            waiting: Cell::new(0),
         }
     }
 
@@ -84,6 +89,11 @@ impl Pool {
 
     pub fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// Requests that wait to open a connection.
+    pub fn waiting(&self) -> usize {
+        self.waiting.get()
     }
 
     pub(super) fn is_unused(&self) -> bool {
@@ -187,23 +197,49 @@ impl Pool {
     /// Waits until few enough connections are being opened.
     async fn turn(&self, deadline: Tick) -> Result<Turn<'_>, UpstreamError> {
         if self.dials.get() >= self.limits.dials_max {
-            if self.waiting.borrow().len() >= WAITING_MAX {
-                return Err(UpstreamError::Overloaded);
+            if self.waiting.get() >= self.limits.waiting_max {
+                return Err(UpstreamError::Overloaded(Overload::Waiting));
             }
-            let place = Place(Rc::new(Waiting::default()));
-            self.waiting.borrow_mut().push_back(place.0.clone());
+            let place = self.queue_up();
             let called = std::future::poll_fn(|context| {
-                if place.0.called.get() {
+                if place.waiting.called.get() {
                     return Poll::Ready(());
                 }
-                place.0.waker.replace(Some(context.waker().clone()));
+                place.waiting.waker.replace(Some(context.waker().clone()));
                 Poll::Pending
             });
             let wait_ms = deadline.since_ms(clock::now());
             task::within_ms(wait_ms, called).await.ok_or(UpstreamError::TimedOut)?;
+            place.waiting.called.set(false);
         }
         self.dials.set(self.dials.get() + 1);
         Ok(Turn(self))
+    }
+
+    fn queue_up(&self) -> Place<'_> {
+        let place = Place { waiting: Rc::default(), pool: self };
+        self.waiting.set(self.waiting.get() + 1);
+        let mut queue = self.queue.borrow_mut();
+        queue.push_back(place.waiting.clone());
+        // Those who have gone leave their places behind.
+        if queue.len() > 2 * self.waiting.get() + GONE_MAX {
+            queue.retain(|waiting| !waiting.gone.get());
+        }
+        place
+    }
+
+    /// Calls the first request that still waits.
+    fn call_next(&self) {
+        let mut queue = self.queue.borrow_mut();
+        while let Some(next) = queue.pop_front() {
+            if !next.gone.get() {
+                next.called.set(true);
+                if let Some(waker) = next.waker.take() {
+                    waker.wake();
+                }
+                return;
+            }
+        }
     }
 }
 
@@ -211,16 +247,25 @@ impl Pool {
 #[derive(Default)]
 struct Waiting {
     waker: RefCell<Option<Waker>>,
+    /// It is its turn, and it has not taken it.
     called: Cell<bool>,
     gone: Cell<bool>,
 }
 
-/// Leaves the queue when the request stops waiting, so that nobody calls a request that has gone.
-struct Place(Rc<Waiting>);
+/// Leaves the queue when the request stops waiting, so that nobody calls a request that has gone. One that goes in the
+/// moment in which it was called hands the call on.
+struct Place<'a> {
+    waiting: Rc<Waiting>,
+    pool: &'a Pool,
+}
 
-impl Drop for Place {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.gone.set(true);
+        self.waiting.gone.set(true);
+        self.pool.waiting.set(self.pool.waiting.get() - 1);
+        if self.waiting.called.get() {
+            self.pool.call_next();
+        }
     }
 }
 
@@ -230,16 +275,7 @@ struct Turn<'a>(&'a Pool);
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.dials.set(self.0.dials.get() - 1);
-        let mut waiting = self.0.waiting.borrow_mut();
-        while let Some(next) = waiting.pop_front() {
-            if !next.gone.get() {
-                next.called.set(true);
-                if let Some(waker) = next.waker.take() {
-                    waker.wake();
-                }
-                return;
-            }
-        }
+        self.0.call_next();
     }
 }
 

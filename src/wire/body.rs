@@ -28,11 +28,15 @@ pub struct Incoming {
     /// The client waits for `100 Continue` before it sends the body.
     wants_continue: Cell<bool>,
     framing: Framing,
+    /// The longest body that is read.
+    bytes_max: u64,
 }
 
 struct State {
     reader: BodyReader,
     raw: Vec<u8>,
+    /// Bytes of a chunked body that have been read.
+    count: u64,
     failed: bool,
 }
 
@@ -40,20 +44,22 @@ struct State {
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl Incoming {
-    /// `None` when the request has no body.
-    pub fn of(stream: &Rc<Stream>, head: &RequestHead) -> Option<Rc<Incoming>> {
+    /// `None` when the request has no body. One that announces its length has been compared with `bytes_max` before; one in
+    /// chunks is as it comes.
+    pub fn of(stream: &Rc<Stream>, head: &RequestHead, bytes_max: u64) -> Option<Rc<Incoming>> {
         let reader = BodyReader::new(head.framing, 0);
         if reader.is_done() {
             return None;
         }
         let raw = head.bytes[head.head_len..].to_vec();
         let wants_continue = Cell::new(head.expect_continue && raw.is_empty());
-        let state = RefCell::new(State { reader, raw, failed: false });
+        let state = RefCell::new(State { reader, raw, count: 0, failed: false });
         Some(Rc::new(Incoming {
             stream: stream.clone(),
             state,
             wants_continue,
             framing: head.framing,
+            bytes_max,
         }))
     }
 
@@ -96,7 +102,15 @@ impl Incoming {
         // A read that is dropped half-way leaves the mark, so nobody mistakes the connection for a clean one.
         state.failed = true;
         let State { reader, raw, .. } = &mut *state;
+        let before = out.len();
         let result = reader.read_into(&self.stream, raw, out).await;
+        if self.framing == Framing::Chunked {
+            state.count += (out.len() - before) as u64;
+            if state.count > self.bytes_max {
+                out.truncate(before);
+                return Err(ReadError::TooLarge);
+            }
+        }
         state.failed = result.is_err();
         result
     }

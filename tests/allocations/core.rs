@@ -13,6 +13,7 @@ use shoal::net::bell::{self, Order};
 use shoal::net::listener;
 use shoal::server::core::Core;
 use shoal::shared::log::Log;
+use shoal::shared::meter::Meter;
 use shoal::{config, features, plan};
 
 use super::counting;
@@ -43,6 +44,7 @@ pub fn while_serving(configuration: &Value, work: impl FnOnce(SocketAddr)) {
         log,
         cores: 1,
         admission: None,
+        meter: Meter::default(),
     };
     let (mut rope, bell) = bell::bell().unwrap();
     let builder = thread::Builder::new().name("core-0".to_owned()).stack_size(STACK_BYTES);

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod one_core;
 pub mod pattern;
 pub mod ports;
 pub mod process;

@@ -176,6 +176,31 @@ fn the_suite_passes_through_aggregation() {
 }
 
 #[test]
+fn rubbish_behind_a_document_is_refused_where_that_is_asked_for() {
+    let Some(cases) = suite() else { return };
+    let upstream = Upstream::start();
+    for (id, case) in cases.iter().enumerate() {
+        upstream.on(&format!("/doc/{id}"), Reply::bytes(&case.body));
+    }
+    let backend = |is_list: bool| json!({"host": [upstream.url()], "url_pattern": "/doc/{id}", "is_collection": is_list});
+    let gateway = Gateway::start(json!({
+        "endpoints": [
+            endpoint("/one/{id}", &[backend(false)]), endpoint("/list/{id}", &[backend(true)])
+        ],
+        "extra_config": {"shoal/json": {"refuse_trailing": true}}
+    }));
+    for (id, case) in cases.iter().enumerate().filter(|(_, case)| case.stands_alone()) {
+        let path = if case.is_list() { "list" } else { "one" };
+        let status = gateway.get(&format!("/{path}/{id}")).status();
+        match case.name.as_bytes()[0] {
+            b'y' => assert_eq!(status, 200, "{}", case.name),
+            b'n' => assert_eq!(status, 500, "{}", case.name),
+            _ => {}
+        }
+    }
+}
+
+#[test]
 fn a_hundred_thousand_levels_harm_nobody() {
     let upstream = Upstream::start();
     upstream.on("/other", Reply::json(json!({"ok": true})));

@@ -99,19 +99,7 @@ fn requests_beyond_the_bound_get_503_and_keep_their_connection() {
 
 #[test]
 fn a_host_is_dialed_so_often_at_a_time() {
-    // A host that answers no connection: its queue is full, so dials stay under way.
-    let host = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    host.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    host.listen(0).unwrap();
-    let address = host.local_addr().unwrap().as_socket().unwrap();
-    let filling: Vec<Socket> = (0..8)
-        .map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            drop(socket.connect(&address.into()));
-            socket
-        })
-        .collect();
+    let (address, filling) = full_host();
     let endpoints = [no_op("GET", "/item", &format!("http://{address}"))];
     let gateway = limited(&json!({"dials_per_host_max": 3}), &endpoints).workers(1).start();
     let before = dials_to(address);
@@ -126,6 +114,24 @@ fn a_host_is_dialed_so_often_at_a_time() {
     assert_eq!(dials_to(address), before + 3, "the others wait");
     assert!(clients.into_iter().all(|client| client.join().unwrap() == 500));
     drop(filling);
+}
+
+/// A host that answers no connection: its queue is full, as long as the sockets live, so dials stay under way.
+pub fn full_host() -> (SocketAddr, Vec<Socket>) {
+    let host = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    host.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    host.listen(0).unwrap();
+    let address = host.local_addr().unwrap().as_socket().unwrap();
+    let mut sockets: Vec<Socket> = (0..8)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            drop(socket.connect(&address.into()));
+            socket
+        })
+        .collect();
+    sockets.push(host);
+    (address, sockets)
 }
 
 /// Connections to this address that wait for their first answer.
@@ -217,6 +223,11 @@ fn a_limit_that_is_none_stops_the_start() {
         (json!({"connections_max": 0}), "connections_max cannot be 0"),
         (json!({"requests_max": -1}), "whole numbers above zero"),
         (json!({"accept_backlog": 70_000}), "a number from 1 to 65535"),
+        (json!({"json_depth_max": 10_001}), "a number from 1 to 10000"),
+        (json!({"uri_bytes_max": 0}), "uri_bytes_max cannot be 0"),
+        (json!({"upstream_head_bytes_max": 2_000_000_000}), "a number from 1 to 1073741824"),
+        (json!({"request_body_bytes_max": 1.5}), "whole numbers above zero"),
+        (json!({"kept_body_bytes_max": "1M"}), "whole numbers above zero"),
     ] {
         let config =
             json!({"version": 3, "endpoints": [], "extra_config": {"shoal/limits": limits}});

@@ -3,7 +3,7 @@
 use crate::config::extra::Block;
 use crate::config::problem::Problem;
 use crate::plan::feature::{Fallback, Feature, Scope, Site, decode};
-use crate::plan::limits::{BACKLOG_MAX, LimitOptions};
+use crate::plan::limits::LimitOptions;
 
 pub struct Limits;
 
@@ -21,9 +21,20 @@ impl Feature for Limits {
             "accept_backlog",
             "connections_max",
             "connections_per_address_max",
+            "decoded_body_bytes_max",
             "dials_per_host_max",
+            "headers_max",
+            "json_depth_max",
+            "kept_body_bytes_max",
+            "pooled_buffers_max",
+            "questions_max",
             "queue_max_ms",
+            "request_body_bytes_max",
             "requests_max",
+            "shadows_max",
+            "upstream_head_bytes_max",
+            "uri_bytes_max",
+            "waiting_per_host_max",
         ])
     }
 
@@ -40,10 +51,10 @@ impl Feature for Limits {
             }
             other => other,
         })?;
-        for (name, value) in options.all() {
-            let most = if name == "accept_backlog" { BACKLOG_MAX } else { u32::MAX };
-            if value.is_some_and(|value| value == 0 || value > most) {
-                let what = format!("{name} cannot be {}", value.unwrap_or_default());
+        for option in options.all() {
+            let (name, most) = (option.name, option.most);
+            if let Some(value) = option.value.filter(|value| !(1..=most).contains(value)) {
+                let what = format!("{name} cannot be {value}");
                 let problem = Problem::refuse(block.place_at(&format!("/{name}")), what);
                 return Err(Fallback::Refuse(
                     problem
@@ -63,7 +74,7 @@ mod tests {
     #[test]
     fn every_member_is_checked() {
         let options = LimitOptions::default();
-        let names: Vec<&str> = options.all().iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = options.all().iter().map(|option| option.name).collect();
         assert_eq!(Some(names.as_slice()), Limits.members(Scope::Service));
     }
 }

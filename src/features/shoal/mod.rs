@@ -1,3 +1,4 @@
 //! `shoal/…`: what the original has no words for.
 
+pub mod json;
 pub mod limits;

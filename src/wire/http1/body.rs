@@ -16,6 +16,8 @@ pub enum ReadError {
     Malformed(ChunkError),
     /// The deadline passed.
     TimedOut,
+    /// A request's body is longer than is allowed.
+    TooLarge,
     Io(io::Error),
 }
 

@@ -500,9 +500,11 @@ async fn read_head(
 ) -> Result<(), ExchangeError> {
     let mut interim = 0;
     let mut begins_at = HEAD_ROOM;
+    let mut limits =
+        HeadLimits { bytes_max: limits.bytes_max.saturating_add(HEAD_ROOM), ..*limits };
     loop {
         if head.bytes.len() > begins_at {
-            match parse::response(head, limits, is_head_request)
+            match parse::response(head, &limits, is_head_request)
                 .map_err(ExchangeError::Malformed)?
             {
                 Progress::Complete if head.status == 101 => {
@@ -514,7 +516,7 @@ async fn read_head(
                         return Err(ExchangeError::Protocol("too many interim answers"));
                     }
                     head.discard_head();
-                    begins_at = 0;
+                    limits.bytes_max -= std::mem::take(&mut begins_at);
                     continue;
                 }
                 Progress::Complete => return Ok(()),

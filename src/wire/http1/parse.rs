@@ -63,6 +63,8 @@ pub enum ParseError {
     LineEnd,
     TooManyHeaders,
     HeadTooLarge,
+    /// The announced body is longer than is allowed; not the parser's finding.
+    BodyTooLarge,
     HostMissing,
     HostRepeated,
     Host,
@@ -667,6 +669,7 @@ impl ParseError {
     /// The status for a client that sent this.
     pub fn status(self) -> u16 {
         match self {
+            ParseError::BodyTooLarge => 413,
             ParseError::TargetTooLong => 414,
             ParseError::Expectation => 417,
             ParseError::HeadTooLarge | ParseError::TooManyHeaders => 431,
@@ -691,6 +694,7 @@ impl ParseError {
             ParseError::LineEnd => "a line ends with a lone cr or lf",
             ParseError::TooManyHeaders => "too many headers",
             ParseError::HeadTooLarge => "the head is too large",
+            ParseError::BodyTooLarge => "the body is too large",
             ParseError::HostMissing => "the host header is missing",
             ParseError::HostRepeated => "there are several host headers",
             ParseError::Host => "the host header is not a host and a port",

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use super::encode;
 use super::parse::{self, HeadLimits, ParseError, Progress};
 use super::writer;
-use crate::message::head::RequestHead;
+use crate::message::head::{Framing, RequestHead};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
 use crate::wire::body::Incoming;
@@ -19,6 +19,8 @@ use crate::wire::{Handle, Peer, Reply, Request};
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub limits: HeadLimits,
+    /// The longest body of a request.
+    pub body_bytes_max: u64,
     /// From the first byte of a request to the end of its head.
     pub head_ms: u64,
     /// From the first byte of a request to the end of its body.
@@ -182,7 +184,14 @@ async fn next_request(
     loop {
         if !head.bytes.is_empty() {
             match parse::request(head, &settings.limits) {
-                Ok(Progress::Complete) => return Next::Request,
+                Ok(Progress::Complete) => {
+                    return match head.framing {
+                        Framing::Length(length) if length > settings.body_bytes_max => {
+                            Next::Refuse(ParseError::BodyTooLarge)
+                        }
+                        _ => Next::Request,
+                    };
+                }
                 Ok(Progress::Partial) => {}
                 Err(error) => return Next::Refuse(error),
             }
@@ -224,7 +233,7 @@ async fn answer<H: Handle>(
 ) -> bool {
     let stream = &connection.stream;
     arm(stream, settings.request_ms);
-    let incoming = Incoming::of(stream, head);
+    let incoming = Incoming::of(stream, head, settings.body_bytes_max);
     // Boxed so that an idle connection does not carry the room that a request needs.
     let mut answering = Box::pin(handler.handle(Request { head, body: incoming.as_ref(), peer }));
     let mut reply = recovered(connection, answering.as_mut()).await;

@@ -309,3 +309,67 @@ async fn connect_any(
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::driver;
+
+    fn pool(dials_max: usize, waiting_max: usize) -> Pool {
+        let limits = Limits {
+            idle_max: 1,
+            idle_ms: 0,
+            connect_ms: 0,
+            head_ms: 0,
+            head: HeadLimits { bytes_max: 1000, headers_max: 10, uri_bytes_max: 0 },
+            dials_max,
+            waiting_max,
+            keep_alive: true,
+        };
+        let lookup: Lookup =
+            Rc::new(|name| Box::pin(std::future::ready(Err(UpstreamError::Resolve(name.into())))));
+        Pool::new(Target::new(false, "127.0.0.1", 1), limits, lookup)
+    }
+
+    fn soon() -> Tick {
+        clock::now().plus_ms(10_000)
+    }
+
+    async fn is_pending<F: Future>(future: &mut Pin<Box<F>>) -> bool {
+        std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending()))
+            .await
+    }
+
+    #[test]
+    fn so_many_wait_and_who_goes_when_it_is_called_hands_the_call_on() {
+        let test = async {
+            let pool = pool(1, 2);
+            let first = pool.turn(soon()).await.unwrap();
+            let mut second = Box::pin(pool.turn(soon()));
+            let mut third = Box::pin(pool.turn(soon()));
+            assert!(is_pending(&mut second).await && is_pending(&mut third).await);
+            let fourth = pool.turn(soon()).await;
+            assert!(matches!(fourth, Err(UpstreamError::Overloaded(Overload::Waiting))));
+            drop(first);
+            drop(second);
+            assert!(!is_pending(&mut third).await);
+            assert_eq!(pool.waiting(), 0);
+        };
+        driver::run(test).unwrap();
+    }
+
+    #[test]
+    fn requests_that_have_gone_take_no_place() {
+        let test = async {
+            let pool = pool(1, 1);
+            let _first = pool.turn(soon()).await.unwrap();
+            for _ in 0..1000 {
+                let mut gone = Box::pin(pool.turn(soon()));
+                assert!(is_pending(&mut gone).await);
+            }
+            assert!(pool.queue.borrow().len() <= GONE_MAX + 4);
+            assert_eq!(pool.waiting(), 0);
+        };
+        driver::run(test).unwrap();
+    }
+}

@@ -17,10 +17,10 @@ use std::time::Duration;
 use super::clock::{self, Tick};
 
 /// Deadlines are rounded up to this, which bounds how often a core wakes for them.
-const GRAIN_MS: u64 = 8;
+pub(crate) const GRAIN_MS: u64 = 8;
 
-/// Moments that may belong to sockets that are closed, beside two for each entry of the table.
-const STALE_MAX: usize = 1024;
+/// Moments that the table may hold beside two for each entry, before those that mean nothing any more are taken out.
+const MOMENTS_SPARE: usize = 64;
 
 /// One socket's entry in the table; dropping it takes the entry out, so a reused descriptor is never hit.
 #[derive(Debug)]
@@ -40,17 +40,17 @@ impl Watch {
     }
 
     pub fn disarm(&self) {
-        with_table(|table| table.entries[self.slot].due = Tick::NEVER);
+        with_table(|table| table.disarm(self.slot));
     }
 
     /// True once a deadline has passed and the socket was shut down for it.
     pub fn has_expired(&self) -> bool {
-        with_table(|table| table.entries[self.slot].expired)
+        with_table(|table| table.has_expired(self.slot))
     }
 
     /// Ends whatever is in flight on the socket now, as if its deadline had passed.
     pub fn expire(&self) {
-        with_table(|table| table.expire(self.slot));
+        with_table(|table| table.expire(self.slot, &mut shut_down));
     }
 }
 
@@ -70,8 +70,9 @@ struct Entry {
     generation: u32,
 }
 
+/// The entries of one core. It touches no socket itself: who sweeps it says how one is shut down.
 #[derive(Default)]
-struct Table {
+pub(crate) struct Table {
     entries: Vec<Entry>,
     free: Vec<usize>,
     moments: BinaryHeap<Reverse<(Tick, usize, u32)>>,
@@ -88,8 +89,15 @@ fn with_table<R>(run: impl FnOnce(&mut Table) -> R) -> R {
     TABLE.with(|table| run(&mut table.borrow_mut()))
 }
 
+/// Ends whatever is in flight on a socket of the table. A failure means that the peer was faster.
+fn shut_down(socket: RawFd) {
+    // SAFETY: the entry leaves the table before its socket is closed (`Watch` is dropped first), so the descriptor is
+    // the one that was entered.
+    unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
+}
+
 impl Table {
-    fn enter(&mut self, socket: RawFd) -> usize {
+    pub(crate) fn enter(&mut self, socket: RawFd) -> usize {
         let fresh = |generation| Entry {
             socket,
             due: Tick::NEVER,
@@ -106,20 +114,29 @@ impl Table {
         self.entries.len() - 1
     }
 
-    fn leave(&mut self, slot: usize) {
+    pub(crate) fn leave(&mut self, slot: usize) {
         let entry = &mut self.entries[slot];
         entry.socket = -1;
         entry.due = Tick::NEVER;
+        entry.looked_at = Tick::NEVER;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(slot);
     }
 
-    fn arm(&mut self, slot: usize, at: Tick) {
+    pub(crate) fn arm(&mut self, slot: usize, at: Tick) {
         let entry = &mut self.entries[slot];
         entry.due = at;
         if at < entry.looked_at {
             self.look_later(slot, at);
         }
+    }
+
+    pub(crate) fn disarm(&mut self, slot: usize) {
+        self.entries[slot].due = Tick::NEVER;
+    }
+
+    pub(crate) fn has_expired(&self, slot: usize) -> bool {
+        self.entries[slot].expired
     }
 
     fn look_later(&mut self, slot: usize, at: Tick) {
@@ -130,8 +147,8 @@ impl Table {
         }
         entry.looked_at = at;
         self.moments.push(Reverse((at, slot, entry.generation)));
-        if self.moments.len() > 2 * self.entries.len() + STALE_MAX {
-            self.forget_stale();
+        if self.moments.len() > 2 * self.entries.len() + MOMENTS_SPARE {
+            self.forget_stale_moments();
         }
         if self.wakes_at.is_none_or(|planned| at < planned)
             && let Some(sweeper) = self.sweeper.take()
@@ -140,31 +157,30 @@ impl Table {
         }
     }
 
-    /// Drops the moments of sockets that are closed, and those that an earlier one has replaced: many short connections
-    /// with long deadlines would leave more of them behind than there are sockets.
+    /// Sockets that came and went, or were armed anew, leave their moments behind: with long time-outs and short
+    /// connections those would be nearly all. An entry has one moment that counts, so half of them go at least.
     #[cold]
-    fn forget_stale(&mut self) {
-        let entries = &self.entries;
-        self.moments.retain(|Reverse((moment, slot, generation))| {
-            entries
-                .get(*slot)
-                .is_some_and(|entry| entry.generation == *generation && entry.looked_at == *moment)
-        });
+    fn forget_stale_moments(&mut self) {
+        self.moments.clear();
+        for (slot, entry) in self.entries.iter().enumerate() {
+            if entry.looked_at != Tick::NEVER {
+                self.moments.push(Reverse((entry.looked_at, slot, entry.generation)));
+            }
+        }
     }
 
-    fn expire(&mut self, slot: usize) {
+    fn expire(&mut self, slot: usize, shut: &mut impl FnMut(RawFd)) {
         let entry = &mut self.entries[slot];
         entry.due = Tick::NEVER;
         entry.expired = true;
         if entry.socket >= 0 {
-            // SAFETY: the entry leaves the table before its socket is closed (`Watch` is dropped first), so the
-            // descriptor is the one that was entered. A failure means the peer was faster.
-            unsafe { libc::shutdown(entry.socket, libc::SHUT_RDWR) };
+            shut(entry.socket);
         }
     }
 
-    /// Looks at every entry whose moment has come; returns the next moment.
-    fn sweep(&mut self, now: Tick) -> Option<Tick> {
+    /// Looks at every entry whose moment has come, calls `shut` with the sockets whose deadline has passed, and returns
+    /// the next moment.
+    pub(crate) fn sweep(&mut self, now: Tick, mut shut: impl FnMut(RawFd)) -> Option<Tick> {
         while let Some(&Reverse((moment, slot, generation))) = self.moments.peek() {
             if moment > now {
                 return Some(moment);
@@ -176,7 +192,7 @@ impl Table {
             }
             entry.looked_at = Tick::NEVER;
             if entry.due <= now {
-                self.expire(slot);
+                self.expire(slot, &mut shut);
             } else if entry.due != Tick::NEVER {
                 let due = entry.due;
                 self.look_later(slot, due);
@@ -184,14 +200,44 @@ impl Table {
         }
         None
     }
+
+    /// The sweeper has swept and sleeps until `next`, unless an earlier moment has come up meanwhile: then it must sweep
+    /// again, and this is false.
+    pub(crate) fn sleep_until(&mut self, next: Option<Tick>, sweeper: &Waker) -> bool {
+        match self.moments.peek() {
+            Some(Reverse((moment, ..))) if next.is_none_or(|planned| *moment < planned) => false,
+            _ => {
+                self.sweeper = Some(sweeper.clone());
+                true
+            }
+        }
+    }
+
+    /// Notes when the sweeper will wake by itself.
+    pub(crate) fn plan(&mut self, next: Option<Tick>) {
+        self.wakes_at = next;
+    }
+}
+
+#[cfg(test)]
+impl Table {
+    /// Entries in use, and moments that are kept.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.entries.len() - self.free.len(), self.moments.len())
+    }
+
+    /// The most moments that may be kept.
+    pub(crate) fn moments_max(&self) -> usize {
+        2 * self.entries.len() + MOMENTS_SPARE
+    }
 }
 
 /// Runs for the life of a core: wakes when the next deadline may have passed.
 pub async fn sweep_forever() {
     loop {
         let now = clock::now();
-        let next = with_table(|table| table.sweep(now));
-        with_table(|table| table.wakes_at = next);
+        let next = with_table(|table| table.sweep(now, shut_down));
+        with_table(|table| table.plan(next));
         let mut sleep = pin!(
             next.map(|at| monoio::time::sleep(Duration::from_millis(at.since_ms(now).max(1))))
         );
@@ -201,15 +247,10 @@ pub async fn sweep_forever() {
             {
                 return Poll::Ready(());
             }
-            with_table(|table| match table.moments.peek() {
-                Some(Reverse((moment, ..))) if next.is_none_or(|planned| *moment < planned) => {
-                    Poll::Ready(())
-                }
-                _ => {
-                    table.sweeper = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            })
+            if with_table(|table| table.sleep_until(next, context.waker())) {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
         })
         .await;
     }
@@ -233,10 +274,10 @@ mod tests {
         let mut table = Table::default();
         let slot = table.enter(near.as_raw_fd());
         table.arm(slot, at(100));
-        assert_eq!(table.sweep(at(96)), Some(at(104)));
+        assert_eq!(table.sweep(at(96), shut_down), Some(at(104)));
         assert!(near.read(&mut [0]).is_err(), "still open: a read would block");
-        table.sweep(at(104));
-        assert!(table.entries[slot].expired);
+        table.sweep(at(104), shut_down);
+        assert!(table.has_expired(slot));
         assert_eq!(near.read(&mut [0]).unwrap(), 0, "shut down: end of stream");
     }
 
@@ -246,10 +287,10 @@ mod tests {
         let slot = table.enter(-1);
         table.arm(slot, at(100));
         table.arm(slot, at(1000));
-        assert_eq!(table.sweep(at(200)), Some(at(1000)));
-        assert!(!table.entries[slot].expired);
-        table.sweep(at(1000));
-        assert!(table.entries[slot].expired);
+        assert_eq!(table.sweep(at(200), shut_down), Some(at(1000)));
+        assert!(!table.has_expired(slot));
+        table.sweep(at(1000), shut_down);
+        assert!(table.has_expired(slot));
     }
 
     #[test]
@@ -258,8 +299,8 @@ mod tests {
         let slot = table.enter(-1);
         table.arm(slot, at(60_000));
         table.arm(slot, at(50));
-        table.sweep(at(56));
-        assert!(table.entries[slot].expired);
+        table.sweep(at(56), shut_down);
+        assert!(table.has_expired(slot));
     }
 
     #[test]
@@ -269,8 +310,8 @@ mod tests {
         table.arm(slot, at(100));
         table.leave(slot);
         assert_eq!(table.enter(-1), slot);
-        table.sweep(at(500));
-        assert!(!table.entries[slot].expired);
+        table.sweep(at(500), shut_down);
+        assert!(!table.has_expired(slot));
     }
 
     #[test]
@@ -283,8 +324,8 @@ mod tests {
             table.arm(slot, at(1_000_000 + number));
             table.leave(slot);
         }
-        assert!(table.moments.len() <= 2 * table.entries.len() + STALE_MAX);
-        assert_eq!(table.sweep(at(2_000_000)), Some(at(5_000_000)), "and nothing is forgotten");
+        assert!(table.moments.len() <= 2 * table.entries.len() + MOMENTS_SPARE);
+        assert_eq!(table.sweep(at(2_000_000), shut_down), Some(at(5_000_000)), "and nothing is forgotten");
     }
 
     #[test]
@@ -303,8 +344,23 @@ mod tests {
         let mut table = Table::default();
         let slot = table.enter(-1);
         table.arm(slot, at(100));
-        table.entries[slot].due = Tick::NEVER;
-        assert_eq!(table.sweep(at(500)), None);
-        assert!(!table.entries[slot].expired);
+        table.disarm(slot);
+        assert_eq!(table.sweep(at(500), shut_down), None);
+        assert!(!table.has_expired(slot));
+    }
+
+    #[test]
+    fn connections_that_came_and_went_leave_no_moments_behind() {
+        let mut table = Table::default();
+        for _ in 0..10_000 {
+            let slot = table.enter(-1);
+            table.arm(slot, at(3_600_000));
+            table.leave(slot);
+        }
+        assert!(table.sizes().1 <= table.moments_max(), "{:?}", table.sizes());
+        let slot = table.enter(-1);
+        table.arm(slot, at(50));
+        table.sweep(at(56), shut_down);
+        assert!(table.has_expired(slot), "the ones that count are kept");
     }
 }

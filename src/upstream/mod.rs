@@ -3,6 +3,7 @@
 pub mod error;
 pub mod pool;
 pub mod target;
+pub mod turns;
 pub mod url;
 
 use std::cell::RefCell;
@@ -67,3 +68,6 @@ impl Upstreams {
         self.pools.borrow().values().map(|pool| pool.idle()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,20 @@
 //! `Pool`: the connections of one core to one host, kept, opened and used again.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
 use super::error::{Overload, UpstreamError};
 use super::target::{HostName, Target};
+use super::turns::{QueueFull, Turn, Turns};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
 use crate::net::task;
 use crate::wire::http1::client::{
-    self, Connection, ExchangeError, IdleList, Outgoing, OutgoingBody, Response, Upload,
+    self, Connection, ExchangeError, Outgoing, OutgoingBody, Response, Upload,
 };
+use crate::wire::http1::idle::IdleList;
 use crate::wire::http1::parse::HeadLimits;
 
 /// Finds the addresses of a name; never blocks the core.
@@ -42,19 +41,13 @@ pub struct Limits {
     pub keep_alive: bool,
 }
 
-/// Places in a queue, beside those in use, that may belong to requests that have gone.
-const GONE_MAX: usize = 64;
-
 /// The connections of one core to one host.
 pub struct Pool {
     target: Target,
     limits: Limits,
     lookup: Lookup,
-    idle: Rc<IdleList>,
-    dials: Cell<usize>,
-    queue: RefCell<VecDeque<Rc<Waiting>>>,
-    /// Requests in the queue that have not gone.
-    waiting: Cell<usize>,
+    idle: Rc<IdleList<Connection>>,
+    dials: Turns,
 }
 
 /// One request, and how it may be repeated.
@@ -69,17 +62,13 @@ pub struct Attempt {
 
 impl Pool {
     pub(super) fn new(target: Target, limits: Limits, lookup: Lookup) -> Pool {
-        let idle = IdleList::default();
-        idle.idle_max.set(if limits.keep_alive { limits.idle_max } else { 0 });
-        idle.idle_ms.set(limits.idle_ms);
+        let idle_max = if limits.keep_alive { limits.idle_max } else { 0 };
         Pool {
             target,
+            idle: Rc::new(IdleList::new(idle_max, limits.idle_ms)),
+            dials: Turns::new(limits.dials_max, limits.waiting_max),
             limits,
             lookup,
-            idle: Rc::new(idle),
-            dials: Cell::new(0),
-            queue: RefCell::default(),
-            waiting: Cell::new(0),
         }
     }
 
@@ -93,15 +82,15 @@ impl Pool {
 
     /// Requests that wait to open a connection.
     pub fn waiting(&self) -> usize {
-        self.waiting.get()
+        self.dials.waiting()
     }
 
     pub(super) fn is_unused(&self) -> bool {
-        self.idle.open.get() == 0 && self.dials.get() == 0
+        self.idle.open() == 0 && self.dials.taken() == 0
     }
 
     pub(super) fn sweep(&self) {
-        self.idle.sweep();
+        self.idle.sweep(clock::now());
     }
 
     /// Sends a request and waits for the head of the answer, all before the deadline. A kept connection that turns out
@@ -116,7 +105,7 @@ impl Pool {
         let Attempt { mut head, body, is_head_request, is_repeatable, deadline } = attempt;
         let mut kept_allowed = true;
         loop {
-            let kept = if kept_allowed { self.kept() } else { None };
+            let kept = if kept_allowed { self.idle.take(clock::now()) } else { None };
             let connection = match kept {
                 Some(connection) => connection,
                 None => Box::pin(self.open(deadline)).await?,
@@ -147,18 +136,6 @@ impl Pool {
         }
     }
 
-    /// A kept connection on which nothing has come meanwhile: bytes that nobody asked for would be taken for the next
-    /// answer, and a closed one would fail a request that cannot be repeated.
-    fn kept(&self) -> Option<Connection> {
-        loop {
-            let mut connection = self.idle.take()?;
-            if connection.is_fresh(self.limits.idle_ms) && connection.is_quiet() {
-                return Some(connection);
-            }
-            self.idle.open.set(self.idle.open.get().saturating_sub(1));
-        }
-    }
-
     async fn open(&self, deadline: Tick) -> Result<Connection, UpstreamError> {
         if self.target.is_tls {
             return Err(UpstreamError::Scheme("https".into()));
@@ -170,11 +147,11 @@ impl Pool {
         let addresses = self.addresses(deadline).await?;
         let _turn = self.turn(deadline).await?;
         // While this request waited, another one may have finished with its connection.
-        if let Some(connection) = self.kept() {
+        if let Some(connection) = self.idle.take(clock::now()) {
             return Ok(connection);
         }
         let stream = connect_any(&addresses, self.target.port, deadline).await?;
-        self.idle.open.set(self.idle.open.get() + 1);
+        self.idle.opened();
         Ok(Connection::new(stream))
     }
 
@@ -196,86 +173,12 @@ impl Pool {
 
     /// Waits until few enough connections are being opened.
     async fn turn(&self, deadline: Tick) -> Result<Turn<'_>, UpstreamError> {
-        if self.dials.get() >= self.limits.dials_max {
-            if self.waiting.get() >= self.limits.waiting_max {
-                return Err(UpstreamError::Overloaded(Overload::Waiting));
-            }
-            let place = self.queue_up();
-            let called = std::future::poll_fn(|context| {
-                if place.waiting.called.get() {
-                    return Poll::Ready(());
-                }
-                place.waiting.waker.replace(Some(context.waker().clone()));
-                Poll::Pending
-            });
-            let wait_ms = deadline.since_ms(clock::now());
-            task::within_ms(wait_ms, called).await.ok_or(UpstreamError::TimedOut)?;
-            place.waiting.called.set(false);
+        if let Some(turn) = self.dials.try_take() {
+            return Ok(turn);
         }
-        self.dials.set(self.dials.get() + 1);
-        Ok(Turn(self))
-    }
-
-    fn queue_up(&self) -> Place<'_> {
-        let place = Place { waiting: Rc::default(), pool: self };
-        self.waiting.set(self.waiting.get() + 1);
-        let mut queue = self.queue.borrow_mut();
-        queue.push_back(place.waiting.clone());
-        // Those who have gone leave their places behind.
-        if queue.len() > 2 * self.waiting.get() + GONE_MAX {
-            queue.retain(|waiting| !waiting.gone.get());
-        }
-        place
-    }
-
-    /// Calls the first request that still waits.
-    fn call_next(&self) {
-        let mut queue = self.queue.borrow_mut();
-        while let Some(next) = queue.pop_front() {
-            if !next.gone.get() {
-                next.called.set(true);
-                if let Some(waker) = next.waker.take() {
-                    waker.wake();
-                }
-                return;
-            }
-        }
-    }
-}
-
-/// One request's place in the queue of a pool.
-#[derive(Default)]
-struct Waiting {
-    waker: RefCell<Option<Waker>>,
-    /// It is its turn, and it has not taken it.
-    called: Cell<bool>,
-    gone: Cell<bool>,
-}
-
-/// Leaves the queue when the request stops waiting, so that nobody calls a request that has gone. One that goes in the
-/// moment in which it was called hands the call on.
-struct Place<'a> {
-    waiting: Rc<Waiting>,
-    pool: &'a Pool,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.waiting.gone.set(true);
-        self.pool.waiting.set(self.pool.waiting.get() - 1);
-        if self.waiting.called.get() {
-            self.pool.call_next();
-        }
-    }
-}
-
-/// The right to open one connection.
-struct Turn<'a>(&'a Pool);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.dials.set(self.0.dials.get() - 1);
-        self.0.call_next();
+        let called = self.dials.wait().map_err(|QueueFull| UpstreamError::Overloaded(Overload::Waiting))?;
+        let wait_ms = deadline.since_ms(clock::now());
+        task::within_ms(wait_ms, called).await.ok_or(UpstreamError::TimedOut)
     }
 }
 
@@ -312,6 +215,8 @@ async fn connect_any(
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
     use crate::net::driver;
 
@@ -367,7 +272,6 @@ mod tests {
                 let mut gone = Box::pin(pool.turn(soon()));
                 assert!(is_pending(&mut gone).await);
             }
-            assert!(pool.queue.borrow().len() <= GONE_MAX + 4);
             assert_eq!(pool.waiting(), 0);
         };
         driver::run(test).unwrap();

@@ -1,6 +1,5 @@
 //! One exchange with an upstream: send a request, read the answer's head, lend its body.
 
-use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -9,6 +8,7 @@ use std::task::{Context, Waker};
 
 use super::body::{BodyReader, ReadError};
 use super::chunked;
+use super::idle::{IdleList, Kept, Lease};
 use super::parse::{self, HeadLimits, ParseError, Progress};
 use crate::message::head::{Framing, ResponseHead};
 use crate::net::Stream;
@@ -20,9 +20,6 @@ use crate::wire::body::Incoming;
 
 /// Interim answers (1xx) that an upstream may send before the real one.
 const INTERIM_MAX: usize = 16;
-
-/// How long an unused connection keeps its read, and the buffer in it, in flight.
-const READING_MS: u64 = 1000;
 
 /// What an answer's buffer keeps free in front of its head, so that the head for the client, which is longer, can take
 /// its place and a short answer goes on in the buffer it came in.
@@ -60,14 +57,14 @@ impl Connection {
     pub fn is_reused(&self) -> bool {
         self.is_reused
     }
+}
 
-    /// False once it was unused for so long; zero is for ever.
-    pub fn is_fresh(&self, idle_ms: u64) -> bool {
-        idle_ms == 0 || clock::now().since_ms(self.idle_since) < idle_ms
+impl Kept for Connection {
+    fn idle_since(&self) -> Tick {
+        self.idle_since
     }
 
-    /// True while the other side has neither sent anything nor closed.
-    pub fn is_quiet(&mut self) -> bool {
+    fn is_quiet(&mut self) -> bool {
         match &mut self.reading {
             Some(reading) => {
                 reading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
@@ -76,108 +73,25 @@ impl Connection {
         }
     }
 
-    fn listen(&mut self) {
+    fn rest(&mut self, now: Tick) {
+        self.stream.watch().disarm();
+        self.idle_since = now;
+        self.is_reused = true;
+    }
+
+    fn listen(&mut self, may_hold_more: bool) -> bool {
+        if self.stream.watch().has_expired() || (may_hold_more && !self.stream.is_quiet_and_open())
+        {
+            return false;
+        }
         let stream = self.stream.clone();
         let buffer = answer_buffer();
         self.reading = Some(Box::pin(async move { stream.read(buffer).await }));
+        self.is_quiet()
     }
 
-    /// Gives the buffer back. Bytes that arrive in this very moment were not asked for: losing them loses nothing, and
-    /// what comes after them is seen by the next look.
     fn stop_listening(&mut self) {
         self.reading = None;
-    }
-}
-
-/// The idle connections of one host on one core; a body that ended cleanly puts its connection here by itself.
-#[derive(Default)]
-pub struct IdleList {
-    idle: RefCell<Vec<Connection>>,
-    pub idle_max: Cell<usize>,
-    /// How long an unused connection is kept; zero is for ever.
-    pub idle_ms: Cell<u64>,
-    /// Connections that exist, idle or busy.
-    pub open: Cell<usize>,
-}
-
-impl IdleList {
-    /// The connection that was used last: the one least likely to have been closed.
-    pub fn take(&self) -> Option<Connection> {
-        self.idle.borrow_mut().pop()
-    }
-
-    /// Keeps a connection whose exchange has ended. `may_hold_more`: the last read did not empty its socket, so it is looked
-    /// at first. The read that begins here comes too late for that: it takes nothing before the core's next turn, and
-    /// another request may have the connection by then.
-    fn put(&self, mut connection: Connection, may_hold_more: bool) {
-        connection.stream.watch().disarm();
-        connection.idle_since = clock::now();
-        connection.is_reused = true;
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.idle_max.get()
-            && !connection.stream.watch().has_expired()
-            && (!may_hold_more || connection.stream.is_quiet_and_open())
-        {
-            connection.listen();
-            if connection.is_quiet() {
-                return idle.push(connection);
-            }
-        }
-        self.open.set(self.open.get().saturating_sub(1));
-    }
-
-    pub fn len(&self) -> usize {
-        self.idle.borrow().len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.idle.borrow().is_empty()
-    }
-
-    /// Closes connections that were unused for too long or that the other side has closed.
-    pub fn sweep(&self) {
-        let mut idle = self.idle.borrow_mut();
-        let before = idle.len();
-        idle.retain_mut(|connection| {
-            let stays = connection.is_fresh(self.idle_ms.get()) && connection.is_quiet();
-            if !connection.is_fresh(READING_MS) {
-                connection.stop_listening();
-            }
-            stays
-        });
-        self.open.set(self.open.get().saturating_sub(before - idle.len()));
-    }
-
-    /// Closes all of them.
-    pub fn clear(&self) {
-        let closed = self.idle.take().len();
-        self.open.set(self.open.get().saturating_sub(closed));
-    }
-}
-
-/// A busy connection: counted, and never returned to the list unless the exchange ended cleanly.
-struct Lease {
-    connection: Option<Connection>,
-    home: Rc<IdleList>,
-}
-
-impl Lease {
-    fn stream(&self) -> Option<&Rc<Stream>> {
-        self.connection.as_ref().map(|connection| &connection.stream)
-    }
-
-    fn give_back(&mut self, may_hold_more: bool) {
-        if let Some(connection) = self.connection.take() {
-            self.home.put(connection, may_hold_more);
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.connection.take().is_some() {
-            self.home.open.set(self.home.open.get().saturating_sub(1));
-        }
     }
 }
 
@@ -229,7 +143,7 @@ impl From<io::Error> for ExchangeError {
 pub struct Response {
     pub head: ResponseHead,
     reader: BodyReader,
-    lease: Lease,
+    lease: Lease<Connection>,
     reusable: bool,
 }
 
@@ -259,8 +173,7 @@ impl Response {
     /// # Errors
     /// See [`ReadError`]; the connection is then closed.
     pub async fn read_into(&mut self, out: &mut Vec<u8>) -> Result<bool, ReadError> {
-        let Some(stream) = self.lease.connection.as_ref().map(|connection| &connection.stream)
-        else {
+        let Some(stream) = self.lease.get().map(|connection| &connection.stream) else {
             return if self.reader.is_done() { Ok(false) } else { Err(ReadError::Truncated) };
         };
         let result = self.reader.read_into(stream, &mut self.head.bytes, out).await;
@@ -273,7 +186,7 @@ impl Response {
         if self.reader.has_buffered(&self.head.bytes) {
             return None;
         }
-        Some((self.lease.stream()?.as_ref(), self.reader.length_left()?))
+        Some((self.lease.get()?.stream(), self.reader.length_left()?))
     }
 
     /// The rest of the body was moved by a pipe.
@@ -300,8 +213,8 @@ impl Response {
 
     /// The deadline of everything that is still to be read.
     pub fn arm(&self, deadline: Tick) {
-        if let Some(stream) = self.lease.stream() {
-            stream.watch().arm(deadline);
+        if let Some(connection) = self.lease.get() {
+            connection.stream.watch().arm(deadline);
         }
     }
 
@@ -329,7 +242,7 @@ impl Response {
         let taken = self.reader.take_buffered(&self.head.bytes, out, full);
         if taken.is_ok()
             && !self.reader.has_buffered(&self.head.bytes)
-            && let Some(connection) = &self.lease.connection
+            && let Some(connection) = self.lease.get()
         {
             self.reader.read_ready(&connection.stream, out, full);
         }
@@ -341,12 +254,12 @@ impl Response {
     fn settle(&mut self, failed: bool) {
         if failed {
             self.reusable = false;
-            drop(Lease { connection: self.lease.connection.take(), home: self.lease.home.clone() });
+            self.lease.close();
         } else if self.reader.is_done()
             && self.reusable
             && self.reader.rest_at() >= self.head.bytes.len()
         {
-            self.lease.give_back(self.reader.may_be_more());
+            self.lease.give_back(clock::now(), self.reader.may_be_more());
         }
     }
 }
@@ -367,13 +280,13 @@ pub type Upload = Pin<Box<dyn Future<Output = Result<(), ExchangeError>>>>;
 /// See [`ExchangeError`]; with it comes back the head, for another attempt.
 pub async fn exchange(
     mut connection: Connection,
-    home: Rc<IdleList>,
+    home: Rc<IdleList<Connection>>,
     outgoing: Outgoing,
     limits: &HeadLimits,
 ) -> Result<(Box<Response>, Option<Upload>), (ExchangeError, Vec<u8>)> {
     let stream = connection.stream.clone();
     let reading = connection.reading.take();
-    let lease = Lease { connection: Some(connection), home };
+    let lease = Lease::new(connection, home);
     let mut response = Box::new(Response {
         head: ResponseHead::behind(HEAD_ROOM),
         reader: BodyReader::new(Framing::Empty, 0),

@@ -5,6 +5,7 @@ pub mod chunked;
 pub mod client;
 pub mod encode;
 pub mod framing;
+pub mod idle;
 pub mod parse;
 pub mod server;
 pub mod writer;

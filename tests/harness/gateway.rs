@@ -226,6 +226,10 @@ impl Gateway {
         process::descriptors(self.pid())
     }
 
+    pub fn sockets(&self) -> usize {
+        process::sockets(self.pid())
+    }
+
     /// Asks it to end, as an operator does.
     pub fn terminate(&mut self) {
         self.asked_to_end = true;

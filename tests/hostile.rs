@@ -1,0 +1,95 @@
+//! Honest clients beside hostile ones: whoever behaves gets the right answer, in about the time it takes when all is calm,
+//! and what the others leave behind is gone when they are.
+//!
+//! `SHOAL_HOSTILE_SECONDS` says how long the mixed load takes in all (60 unless told), shared by the drivers.
+#![allow(unreachable_pub, reason = "the modules of a test program are private to it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[allow(dead_code, unused_imports, reason = "each test program uses its own part of the harness")]
+mod harness;
+
+mod hostile {
+    /// What hostile clients do.
+    pub mod attacks;
+    /// Honest clients, and how long they wait.
+    pub mod honest;
+    /// Ten thousand connections on which hardly anything comes.
+    mod slow_connections;
+    /// The gateway and the upstreams, one of them hostile.
+    pub mod stage;
+}
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::Driver;
+use hostile::attacks::{ATTACKS, Target};
+use hostile::honest::Honest;
+use hostile::stage::Stage;
+
+/// Memory that may come on top of what it was after the first quarter of the hostile part.
+const GROWTH_KIB: u64 = 8 * 1024;
+/// The part of the time before anything hostile happens.
+const CALM: f64 = 0.25;
+
+/// Latencies are judged here: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn under_attack(driver: Driver, duration: Duration) {
+    let stage = Stage::start(driver);
+    let gateway = &stage.gateway;
+    let address = gateway.address();
+    let (stop, honest) = (AtomicBool::new(false), Honest::new(address));
+    let counts: Vec<AtomicU64> = ATTACKS.iter().map(|_| AtomicU64::new(0)).collect();
+    let mut warm_kib = 0;
+    thread::scope(|scope| {
+        let clients = honest.start(scope, &stop);
+        // The time itself is the subject here; a client that found something wrong has ended.
+        let wait = |span: Duration| {
+            let end = Instant::now() + span;
+            while Instant::now() < end && !clients.iter().any(thread::ScopedJoinHandle::is_finished)
+            {
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        wait(duration.mul_f64(CALM));
+        honest.begin_hostile_part();
+        for (attack, count) in ATTACKS.iter().zip(&counts) {
+            let target = Target { address, stop: &stop, count };
+            scope.spawn(move || (attack.run)(&target));
+        }
+        let hostile = duration.mul_f64(1.0 - CALM);
+        wait(hostile / 4);
+        warm_kib = gateway.resident_kib();
+        wait(hostile * 3 / 4);
+        stop.store(true, Ordering::Relaxed);
+    });
+    let end_kib = gateway.resident_kib();
+    println!("{driver:?}: {}, {warm_kib} KiB then {end_kib} KiB", honest.summary());
+    for (attack, count) in ATTACKS.iter().zip(&counts) {
+        let count = count.load(Ordering::Relaxed);
+        println!("  {}: {count}", attack.name);
+        assert!(count > 0, "nothing came of the attack {}", attack.name);
+    }
+    honest.judge();
+    assert!(
+        end_kib <= warm_kib + warm_kib / 5 + GROWTH_KIB,
+        "{warm_kib} KiB after a quarter, {end_kib} KiB at the end"
+    );
+    stage.expect_nothing_left();
+    assert!(!gateway.log().contains("panicked"), "{}", gateway.log());
+}
+
+#[test]
+fn honest_clients_hardly_notice_hostile_ones() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let seconds = std::env::var("SHOAL_HOSTILE_SECONDS").map_or(60, |text| text.parse().unwrap());
+    harness::process::allow_descriptors(8_192);
+    let drivers = Driver::available();
+    let share = Duration::from_secs(seconds) / u32::try_from(drivers.len()).unwrap();
+    for driver in drivers {
+        under_attack(driver, share);
+    }
+}

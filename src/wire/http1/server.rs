@@ -35,6 +35,8 @@ pub struct Settings {
 const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 /// How long a client whose body nobody wanted may go on sending before the connection is cut.
 const LINGER_MS: u64 = 1000;
+/// Bytes that are read and dropped meanwhile.
+const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A request that has taken so long is worth a look whether its client is still there.
 const HANG_UP_LOOK_MS: u64 = 500;
 /// First buffer of a connection: an idle one costs little, and most heads fit.
@@ -314,12 +316,14 @@ async fn linger(stream: &Stream) {
     stream.finish();
     stream.watch().arm(clock::now().plus_ms(LINGER_MS));
     let mut dropped = Vec::with_capacity(4096);
-    loop {
+    let mut count = 0;
+    while count < LINGER_BYTES_MAX {
         dropped.clear();
         let (got, bytes) = stream.read(dropped).await;
         dropped = bytes;
-        if !matches!(got, Ok(count) if count > 0) {
-            return;
+        match got {
+            Ok(0) | Err(_) => return,
+            Ok(got) => count += got,
         }
     }
 }

@@ -173,7 +173,7 @@ pub fn is_value_byte(byte: u8) -> bool {
 }
 
 /// The elements of a comma-separated list, without the blanks around them; empty ones are not left out.
-pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     value.split(|&byte| byte == b',').map(trim_blanks)
 }
 

@@ -1,5 +1,6 @@
 //! HTTP messages as values: no sockets, no async.
 
+pub mod caching;
 pub mod date;
 pub mod forwarded;
 pub mod head;

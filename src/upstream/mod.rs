@@ -1,5 +1,6 @@
 //! Reaching backends: this core's connections to every host, and one exchange over them.
 
+pub mod cache;
 pub mod error;
 pub mod pool;
 pub mod target;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 pub use error::{Overload, UpstreamError};
+pub use cache::HttpCache;
 pub use pool::{Limits, Lookup, Pool};
 pub use target::Target;
 pub use url::Url;

@@ -36,6 +36,8 @@ enum Coding {
     Length(u64),
     Chunked(Decoder),
     UntilClose,
+    /// Content that was read and put back, and how the rest is coded.
+    Ahead(Box<(Vec<u8>, Coding)>),
 }
 
 /// What is left of one body. The raw bytes that came with the head lie in a buffer that the caller keeps.
@@ -68,7 +70,21 @@ impl BodyReader {
         match self.coding {
             Coding::Done => Some(0),
             Coding::Length(left) => Some(left),
-            Coding::Chunked(_) | Coding::UntilClose => None,
+            Coding::Chunked(_) | Coding::UntilClose | Coding::Ahead(_) => None,
+        }
+    }
+
+    /// Puts content back that [`BodyReader::read_into`] gave of a body whose length is not known.
+    pub fn put_back(&mut self, content: Vec<u8>) {
+        let rest = std::mem::replace(&mut self.coding, Coding::Done);
+        self.coding = Coding::Ahead(Box::new((content, rest)));
+    }
+
+    fn take_ahead(&mut self, out: &mut Vec<u8>) {
+        if let Coding::Ahead(ahead) = std::mem::replace(&mut self.coding, Coding::Done) {
+            let (content, rest) = *ahead;
+            out.extend_from_slice(&content);
+            self.coding = rest;
         }
     }
 
@@ -144,6 +160,7 @@ impl BodyReader {
     ) -> Result<(), ReadError> {
         match &mut self.coding {
             Coding::Done => {}
+            Coding::Ahead(_) => self.take_ahead(out),
             Coding::UntilClose => {
                 let taken = (raw.len() - self.at).min(count_max);
                 out.extend_from_slice(&raw[self.at..self.at + taken]);
@@ -202,6 +219,10 @@ impl BodyReader {
             }
             match self.coding {
                 Coding::Done => return Ok(false),
+                Coding::Ahead(_) => {
+                    self.take_ahead(out);
+                    return Ok(true);
+                }
                 Coding::Length(left) => {
                     let got = self.read_direct(stream, out, left).await?;
                     if got == 0 {
@@ -277,6 +298,21 @@ mod tests {
         assert_eq!(out, b"abcde");
         assert!(reader.is_done());
         assert_eq!(reader.rest_at(), 20);
+    }
+
+    #[test]
+    fn what_was_put_back_comes_first() {
+        let mut reader = BodyReader::new(Framing::Chunked, 0);
+        let mut out = Vec::new();
+        let raw = b"4\r\nwxyz\r\n2\r\nab\r\n0\r\n\r\n";
+        reader.take_buffered(&raw[..5], &mut out, usize::MAX).unwrap();
+        assert_eq!(out, b"wx");
+        reader.put_back(std::mem::take(&mut out));
+        assert!(!reader.is_done() && reader.length_left().is_none());
+        reader.take_buffered(&raw[..5], &mut out, usize::MAX).unwrap();
+        reader.take_buffered(raw, &mut out, usize::MAX).unwrap();
+        assert_eq!(out, b"wxyzab");
+        assert!(reader.is_done());
     }
 
     #[test]

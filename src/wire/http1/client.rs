@@ -181,6 +181,11 @@ impl Response {
         result
     }
 
+    /// Puts content back that [`Response::read_into`] gave of a body whose length is not known and that has not ended.
+    pub fn put_back(&mut self, content: Vec<u8>) {
+        self.reader.put_back(content);
+    }
+
     /// The socket and the number of bytes still in it, when the rest of the body may be moved without being seen.
     pub fn splice_source(&self) -> Option<(&Stream, u64)> {
         if self.reader.has_buffered(&self.head.bytes) {

@@ -30,6 +30,8 @@ mod integration {
     mod passthrough;
     /// Connections to upstreams are used again, and stale ones harm nobody.
     mod pool;
+    /// Limits of rates, over all cores.
+    mod rate_limits;
     /// The end: drain, bounds, a second signal.
     mod shutdown;
     /// One request in is one request out.

@@ -47,6 +47,7 @@ impl Gateway {
             body,
             client,
             deadline,
+            log: &self.log,
         };
         if self.endpoints[id.index()].around.is_empty() {
             return self.answer(id, endpoint, &mut exchange).await;
@@ -164,7 +165,9 @@ impl Gateway {
         let Copied { head, peer, path, params, body, counted: _counted } = &copy;
         let peer_ip = peer.address.ip().to_canonical();
         let client = self.plan.router.client_ip.client_ip(peer_ip, |name| head.headers_named(name));
-        let exchange = Exchange { head, peer, path, params, body: body.clone(), client, deadline };
+        let log = &self.log;
+        let exchange =
+            Exchange { head, peer, path, params, body: body.clone(), client, deadline, log };
         let headers = headers::forwarded(&exchange, &endpoint.headers);
         let context =
             Context { exchange: &exchange, headers: &headers, body, extra_params: &[], deadline };
@@ -245,7 +248,7 @@ impl EndpointPlan {
     fn needs_whole_body(&self) -> bool {
         match &self.pipe {
             Pipe::Single(backend) => {
-                self.shadows.is_some() || backend.concurrent > 1 || !backend.stages.is_empty()
+                self.shadows.is_some() || backend.concurrent > 1 || backend.reads_body
             }
             Pipe::Parallel { .. } | Pipe::Sequential { .. } => true,
             Pipe::Unbuilt(_) => false,

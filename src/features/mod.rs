@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod modifier;
 pub mod proxy;
+pub mod qos;
 pub mod router;
 pub mod shoal;
 pub mod unbuilt;
@@ -30,7 +31,12 @@ pub static ALL: &[&dyn Feature] = &[
     &backend::http_client::HttpClient,
     &modifier::lua_backend::LuaBackend,
     &shoal::json::Json,
+    &qos::ratelimit_router::RateLimitRouter,
+    &qos::ratelimit_proxy::RateLimitProxy,
+    &qos::circuit_breaker::CircuitBreaker,
+    &qos::ratelimit_service::RateLimitService,
     &shoal::limits::Limits,
+    &shoal::ratelimit::RateLimit,
     // Known, and not built yet.
     &unbuilt("auth/validator", SERVICE_AND_ENDPOINT, Without::Sealed(401)),
     &unbuilt("auth/signer", ENDPOINT, Without::Sealed(401)),
@@ -49,10 +55,7 @@ pub static ALL: &[&dyn Feature] = &[
     &unbuilt("plugin/http-client", BACKEND, Without::Feature),
     &unbuilt("plugin/http-server", SERVICE, Without::Feature),
     &unbuilt("plugin/req-resp-modifier", ENDPOINT_AND_BACKEND, Without::Feature),
-    &unbuilt("qos/circuit-breaker", BACKEND, Without::Feature),
     &unbuilt("qos/http-cache", BACKEND, Without::Feature),
-    &unbuilt("qos/ratelimit/proxy", BACKEND, Without::Feature),
-    &unbuilt("qos/ratelimit/router", ENDPOINT, Without::Feature),
     &unbuilt("security/bot-detector", SERVICE_AND_ENDPOINT, Without::Feature),
     &unbuilt("security/cors", SERVICE, Without::Feature),
     &unbuilt("security/http", SERVICE, Without::Feature),

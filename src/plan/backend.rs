@@ -30,6 +30,8 @@ pub struct BackendPlan {
     /// The answer's body passes through undecoded, to the client or to a later step of a sequence.
     pub is_raw: bool,
     pub stages: Vec<CallStageBuilder>,
+    /// A stage may look at the request's body.
+    pub reads_body: bool,
 }
 
 /// Where a backend's hosts come from.

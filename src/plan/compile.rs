@@ -60,6 +60,7 @@ pub fn compile(
     let mut compiler = Compiler {
         service,
         features,
+        is_lenient,
         problems: Vec::new(),
         hosts: HostTable::default(),
         json_rules: JsonRules::default(),
@@ -75,6 +76,7 @@ pub fn compile(
 struct Compiler<'s> {
     service: &'s Service,
     features: &'s [&'s dyn Feature],
+    is_lenient: bool,
     problems: Vec<Problem>,
     hosts: HostTable,
     /// For backends that have none of their own.
@@ -91,9 +93,9 @@ struct HostTable {
 impl Compiler<'_> {
     fn plan(&mut self) -> Plan {
         let service = self.service;
-        let mut draft = ServiceDraft::default();
+        let mut draft = ServiceDraft { is_lenient: self.is_lenient, ..ServiceDraft::default() };
         self.install(&service.extra_config, &mut Site::Service(&mut draft));
-        let options = draft.router.unwrap_or_default();
+        let options = draft.router.take().unwrap_or_default();
         self.json_rules = JsonRules {
             depth_max: draft.limits.bounds().json_depth_max,
             refuses_trailing: draft.refuses_trailing_json,
@@ -102,7 +104,7 @@ impl Compiler<'_> {
             .endpoints
             .iter()
             .enumerate()
-            .map(|(index, endpoint)| self.endpoint(EndpointId(u32_of(index)), endpoint))
+            .map(|(index, endpoint)| self.endpoint(EndpointId(u32_of(index)), endpoint, &draft))
             .collect();
         let (routes, targets) = self.routes(&options);
         self.name_unbuilt_parts();
@@ -120,10 +122,14 @@ impl Compiler<'_> {
         }
     }
 
-    /// Hands each block to its feature. A namespace that nobody knows is somebody else's (the original ignores it).
+    /// Hands each block to its feature, our own first: they say how others behave. A namespace that nobody knows is
+    /// somebody else's (the original ignores it).
     fn install(&mut self, extra: &ExtraConfig, site: &mut Site<'_>) {
         let scope = site.scope();
-        for (namespace, block) in extra.iter() {
+        let is_own = |namespace: &str| namespace.starts_with("shoal/");
+        let own = extra.iter().filter(|(namespace, _)| is_own(namespace));
+        let others = extra.iter().filter(|(namespace, _)| !is_own(namespace));
+        for (namespace, block) in own.chain(others) {
             let Some(feature) =
                 self.features.iter().find(|feature| feature.namespace() == namespace)
             else {
@@ -164,15 +170,28 @@ impl Compiler<'_> {
         }
     }
 
-    fn endpoint(&mut self, id: EndpointId, endpoint: &Endpoint) -> EndpointPlan {
-        let mut draft = EndpointDraft::default();
+    fn endpoint(
+        &mut self,
+        id: EndpointId,
+        endpoint: &Endpoint,
+        common: &ServiceDraft,
+    ) -> EndpointPlan {
+        let names = param_names(&endpoint.route);
+        let mut draft = EndpointDraft {
+            param_names: names.clone(),
+            rate_limits: common.rate_limits,
+            ..EndpointDraft::default()
+        };
+        for (slot, build) in &common.endpoint_stages {
+            let build = build.clone();
+            draft.stages.push((*slot, Box::new(move || build())));
+        }
         self.install(&endpoint.extra_config, &mut Site::Endpoint(&mut draft));
         let sole_encoding = match endpoint.backend.as_slice() {
             [only] => Some(only.encoding.as_str()),
             _ => None,
         };
         let render = Render::named(&endpoint.output_encoding, sole_encoding);
-        let names = param_names(&endpoint.route);
         let param_keys: Arc<[Box<str>]> =
             names.iter().map(|name| super::template::param_key(name).into()).collect();
         let mut regular = Vec::new();
@@ -262,6 +281,7 @@ impl Compiler<'_> {
             concurrent: endpoint.concurrent_calls.max(1),
             resends_body: draft.resends_body,
             is_raw,
+            reads_body: draft.stages.iter().any(|(slot, _)| slot.reads_body()),
             stages: in_order(draft.stages),
         }
     }

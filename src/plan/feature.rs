@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::backend::StatusRule;
-use super::limits::LimitOptions;
+use super::limits::{LimitOptions, RateLimitOptions};
 use super::router::RouterOptions;
 use super::statics::StaticPlan;
 use crate::config::extra::Block;
@@ -17,6 +17,9 @@ use crate::stage::{CallStage, EndpointStage};
 pub type EndpointStageBuilder = Box<dyn Fn() -> Box<dyn EndpointStage> + Send + Sync>;
 /// The same for stages around calls.
 pub type CallStageBuilder = Box<dyn Fn() -> Box<dyn CallStage> + Send + Sync>;
+
+/// The same for a stage that stands around every endpoint.
+pub type CommonStageBuilder = Arc<dyn Fn() -> Box<dyn EndpointStage> + Send + Sync>;
 
 /// One namespace of `extra_config`.
 pub trait Feature: Sync {
@@ -41,6 +44,7 @@ pub trait Feature: Sync {
 /// Where a stage stands around an endpoint, from the outside in: the original's order, whatever the order of the blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndpointSlot {
+    ServiceRateLimit,
     BotDetector,
     Signer,
     Validator,
@@ -53,6 +57,13 @@ pub enum CallSlot {
     CircuitBreaker,
     RateLimit,
     Lua,
+}
+
+impl CallSlot {
+    /// Whether a stage there may look at the request's body, so that it must be kept in memory.
+    pub fn reads_body(self) -> bool {
+        !matches!(self, CallSlot::CircuitBreaker | CallSlot::RateLimit)
+    }
 }
 
 /// The builders of stages in the order of their slots.
@@ -99,16 +110,25 @@ impl Site<'_> {
 /// What the service's blocks said.
 #[derive(Default)]
 pub struct ServiceDraft {
+    /// Given: the start is lenient.
+    pub is_lenient: bool,
     /// `None`: there is no router block, which is not the same as an empty one.
     pub router: Option<RouterOptions>,
     pub limits: LimitOptions,
     /// Of upstreams whose backends say nothing themselves.
     pub refuses_trailing_json: bool,
+    pub rate_limits: RateLimitOptions,
+    /// Stages around every endpoint.
+    pub endpoint_stages: Vec<(EndpointSlot, CommonStageBuilder)>,
 }
 
 /// What an endpoint's blocks said.
 #[derive(Default)]
 pub struct EndpointDraft {
+    /// Given: the names of the endpoint's parameters, in the order of their slots.
+    pub param_names: Vec<String>,
+    /// Given: what the service says of rate limits.
+    pub rate_limits: RateLimitOptions,
     pub is_sequential: bool,
     pub propagated_params: Vec<String>,
     pub static_data: Option<StaticPlan>,

@@ -1,4 +1,5 @@
-//! `LimitOptions`: the bounds of `shoal/limits`, as written, and `Bounds`: what they come to.
+//! `LimitOptions` and `RateLimitOptions`: what `shoal/limits` and `shoal/ratelimit` say, as written, and `Bounds`: what the
+//! first come to.
 
 use serde::Deserialize;
 
@@ -141,6 +142,33 @@ impl LimitOptions {
             waiting_per_host_max: or(self.waiting_per_host_max, WAITING_PER_HOST_DEFAULT),
             questions_max: or(self.questions_max, QUESTIONS_DEFAULT),
             shadows_max: or(self.shadows_max, SHADOWS_DEFAULT),
+        }
+    }
+}
+
+/// Clients whose buckets one limit keeps; they take about 4 MB when all have come.
+pub const CLIENTS_DEFAULT: u32 = 131_072;
+
+/// What goes with every rate limit of the service, or of one endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RateLimitOptions {
+    pub clients_max: Option<u32>,
+    /// Tell clients where they stand.
+    pub headers: Option<bool>,
+}
+
+impl RateLimitOptions {
+    pub fn clients_max(&self) -> usize {
+        self.clients_max.unwrap_or(CLIENTS_DEFAULT) as usize
+    }
+
+    /// These, and where they say nothing, those.
+    #[must_use]
+    pub fn or(self, those: RateLimitOptions) -> RateLimitOptions {
+        RateLimitOptions {
+            clients_max: self.clients_max.or(those.clients_max),
+            headers: self.headers.or(those.headers),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::message::forwarded::ClientIp;
 use crate::message::head::RequestHead;
 use crate::message::route_params::RouteParams;
 use crate::net::clock::Tick;
+use crate::shared::log::Log;
 use crate::wire::Peer;
 
 /// A request, as every stage sees it.
@@ -20,6 +21,7 @@ pub struct Exchange<'r> {
     pub client: ClientIp<'r>,
     /// When the pipe must have answered.
     pub deadline: Tick,
+    pub log: &'r Log,
 }
 
 impl<'r> Exchange<'r> {

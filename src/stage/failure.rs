@@ -29,6 +29,10 @@ pub enum Cause {
     Unbuilt,
     /// Too much is going on.
     Overloaded,
+    /// The backend's rate limit lets no more calls through.
+    RateLimited,
+    /// The backend's circuit breaker lets no calls through.
+    CircuitOpen,
     /// A stage refused, with a status of its own.
     Refused(u16),
     /// Several backends failed.
@@ -51,6 +55,8 @@ impl Cause {
             | Cause::NoHost
             | Cause::Manipulation
             | Cause::Unbuilt
+            | Cause::RateLimited
+            | Cause::CircuitOpen
             | Cause::Merged => 500,
         }
     }

@@ -6,6 +6,7 @@ use crate::message::forwarded::ClientIp;
 use crate::message::head::RequestHead;
 use crate::message::route_params::RouteParams;
 use crate::plan::feature::BackendDraft;
+use crate::shared::log::Log;
 use crate::stage::{CallBody, Exchange, Header, Headers, Notes, Url, clock};
 use crate::wire::{HeaderBlock, Peer};
 
@@ -57,6 +58,7 @@ fn exchange(stage: &dyn CallStage, answer: Answer) -> (Seen, Outcome) {
         body: CallBody::Bytes(Rc::new(b"sent".to_vec())),
         client: ClientIp::Peer(peer.address.ip()),
         deadline: clock::now().plus_ms(2_000),
+        log: &Log::silent(),
     };
     let target = b"/prefix/v1/a%20b?fix=1&q=2&q=3".to_vec();
     let mut headers = Headers::new();

@@ -1,0 +1,8 @@
+//! `qos/…`: how much goes through, what happens when an upstream fails, and what need not be asked again.
+
+pub mod circuit_breaker;
+mod limits;
+mod options;
+pub mod ratelimit_proxy;
+pub mod ratelimit_router;
+pub mod ratelimit_service;

@@ -18,6 +18,8 @@ mod integration {
     mod faults;
     /// Where backends are: names, dead hosts, IPv6.
     mod hosts;
+    /// Answers of upstreams that are kept.
+    mod http_cache;
     /// JSONTestSuite through endpoints that decode.
     mod json_suite;
     /// Several requests on one connection.

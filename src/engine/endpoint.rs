@@ -117,7 +117,9 @@ impl Gateway {
         };
         let mut outcome = match &endpoint.pipe {
             // The usual endpoint, without the steps in between that only others need.
-            Pipe::Single(backend) if backend.is_plain() => self.call_plain(backend, &context).await,
+            Pipe::Single(backend) if backend.is_plain && backend.concurrent <= 1 => {
+                self.call_plain(backend, &context).await
+            }
             pipe => self.run_pipe(pipe, &context).await,
         };
         if let Some(statics) = &endpoint.static_data {

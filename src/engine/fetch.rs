@@ -49,14 +49,14 @@ pub struct Context<'x> {
 }
 
 /// The connections for where a call goes, and the credentials that its configuration brings.
-struct Destination<'p> {
+pub(super) struct Destination<'p> {
     pool: Result<Rc<Pool>, UpstreamError>,
-    host: Host<'p>,
+    pub(super) host: Host<'p>,
     authority: Rc<str>,
 }
 
 /// A host of the plan, or one that service discovery has found.
-enum Host<'p> {
+pub(super) enum Host<'p> {
     Planned(&'p HostPlan),
     Found(Box<HostPlan>),
 }
@@ -79,13 +79,13 @@ struct Moved<'p> {
 }
 
 /// An answer's head has come.
-struct Fetched {
-    response: Box<Response>,
+pub(super) struct Fetched {
+    pub(super) response: Box<Response>,
     upload: Option<Upload>,
     /// The body is packed only because the gateway asked for it.
-    unpack: bool,
+    pub(super) unpack: bool,
     /// Where redirects led to.
-    redirected: Option<Url>,
+    pub(super) redirected: Option<Url>,
 }
 
 impl Context<'_> {
@@ -93,13 +93,6 @@ impl Context<'_> {
     #[must_use]
     pub fn within(&self, budget_ms: u64) -> Self {
         Context { deadline: self.deadline.min(clock::now().plus_ms(budget_ms)), ..*self }
-    }
-}
-
-impl BackendPlan {
-    /// One call, and nothing around it.
-    pub(super) fn is_plain(&self) -> bool {
-        self.concurrent <= 1 && self.stages.is_empty()
     }
 }
 
@@ -143,7 +136,7 @@ impl Gateway {
     }
 
     async fn call_once(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
-        if backend.stages.is_empty() {
+        if backend.is_plain {
             return self.call_plain(backend, context).await;
         }
         match self.prepare(backend, context) {
@@ -246,7 +239,10 @@ impl Gateway {
         }
         let mut outcome = match outcome {
             Some(outcome) => outcome,
-            None => self.perform(backend, call, destination).await.into(),
+            None => match &backend.cache {
+                None => self.perform(backend, call, destination).await.into(),
+                Some(cache) => self.perform_cached(backend, call, destination, cache).await.into(),
+            },
         };
         for stage in stages[..ran].iter().rev() {
             let step = match stage.after(call, &mut outcome) {
@@ -261,21 +257,18 @@ impl Gateway {
         outcome
     }
 
-    async fn perform(
+    pub(super) async fn perform(
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
         destination: &Destination<'_>,
     ) -> Result<Answer, Failure> {
         let fetched = self.send(backend, call, destination).await?;
-        if backend.is_raw {
-            return Ok(pass_through(fetched));
-        }
-        decode(&self.limiter, backend, call, fetched).await
+        finish(&self.limiter, backend, call, fetched).await
     }
 
     /// Sends the request and follows redirects as Go's client does (specification, section 2.9).
-    async fn send(
+    pub(super) async fn send(
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
@@ -657,8 +650,21 @@ impl Seen {
     }
 }
 
+/// Passes an answer through, or makes data of it.
+pub(super) async fn finish(
+    limiter: &Limiter,
+    backend: &BackendPlan,
+    call: &Call<'_>,
+    fetched: Fetched,
+) -> Result<Answer, Failure> {
+    if backend.is_raw {
+        return Ok(pass_through(fetched));
+    }
+    decode(limiter, backend, call, fetched).await
+}
+
 /// The upstream's own answer, for the client.
-fn pass_through(fetched: Fetched) -> Answer {
+pub(super) fn pass_through(fetched: Fetched) -> Answer {
     let Fetched { response, upload, unpack, .. } = fetched;
     let mut headers = HeaderBlock::with_capacity(response.head.head_len);
     let fields = response.head.headers();
@@ -690,48 +696,63 @@ async fn decode(
     let status = fetched.response.head.status;
     if matches!(status, 200 | 201) {
         let read = read_body(limiter, &mut fetched).await?;
-        let decoded = backend.decoder.decode_by(backend.json_rules, read.bytes, read.is_cut);
-        let mut data = decoded.map_err(|error| {
-            limiter.note_decoding(&error);
-            if read.timed_out {
-                return Failure::new(Cause::Deadline, "context deadline exceeded");
-            }
-            let reason = match (error, read.broken) {
-                (DecodeError::EndedEarly, Some(reason)) => reason,
-                (error, _) => error.to_string(),
-            };
-            Failure::new(Cause::Undecodable, reason)
-        })?;
-        backend
-            .edit
-            .apply(&mut data)
-            .map_err(|error| Failure::new(Cause::Manipulation, error.to_string()))?;
-        return Ok(Answer::of_data(data, true));
+        return decoded(limiter, backend, read);
     }
-    match &backend.statuses {
-        StatusRule::Plain => {
-            let pattern = backend.template.internal_pattern();
-            let message = format!(
-                "invalid status code {status} [{} {pattern}]: {}",
-                backend.method,
-                fetched.redirected.as_ref().unwrap_or(&call.url).text()
-            );
-            drop_body(&mut fetched.response).await;
-            Err(Failure::new(Cause::Status(status), message))
-        }
-        StatusRule::PassOn => {
-            let content_type = content_type(&fetched.response);
-            let body = error_body(limiter, &mut fetched).await;
-            Err(Failure::new(Cause::StatusPassedOn(status), body).typed(Some(content_type)))
-        }
-        StatusRule::Details(name) => {
-            let content_type = content_type(&fetched.response);
-            let body = error_body(limiter, &mut fetched).await;
-            let mut data = Document::empty();
-            data.set(&format!("error_{name}"), error_details(status, body, content_type));
-            Ok(Answer { status, ..Answer::of_data(data, false) })
-        }
+    if backend.statuses == StatusRule::Plain {
+        let url = fetched.redirected.as_ref().unwrap_or(&call.url).text();
+        drop_body(&mut fetched.response).await;
+        return Err(plain_failure(backend, status, &url));
     }
+    let content_type = content_type(&fetched.response);
+    let body = error_body(limiter, &mut fetched).await;
+    failed(backend, status, content_type, body)
+}
+
+/// Makes data of a body that was read.
+pub(super) fn decoded(
+    limiter: &Limiter,
+    backend: &BackendPlan,
+    read: ReadBody,
+) -> Result<Answer, Failure> {
+    let decoded = backend.decoder.decode_by(backend.json_rules, read.bytes, read.is_cut);
+    let mut data = decoded.map_err(|error| {
+        limiter.note_decoding(&error);
+        if read.timed_out {
+            return Failure::new(Cause::Deadline, "context deadline exceeded");
+        }
+        let reason = match (error, read.broken) {
+            (DecodeError::EndedEarly, Some(reason)) => reason,
+            (error, _) => error.to_string(),
+        };
+        Failure::new(Cause::Undecodable, reason)
+    })?;
+    backend
+        .edit
+        .apply(&mut data)
+        .map_err(|error| Failure::new(Cause::Manipulation, error.to_string()))?;
+    Ok(Answer::of_data(data, true))
+}
+
+/// An error of which the client learns nothing.
+pub(super) fn plain_failure(backend: &BackendPlan, status: u16, url: &str) -> Failure {
+    let pattern = backend.template.internal_pattern();
+    let message = format!("invalid status code {status} [{} {pattern}]: {url}", backend.method);
+    Failure::new(Cause::Status(status), message)
+}
+
+/// An error that the client may learn of.
+pub(super) fn failed(
+    backend: &BackendPlan,
+    status: u16,
+    content_type: String,
+    body: String,
+) -> Result<Answer, Failure> {
+    let StatusRule::Details(name) = &backend.statuses else {
+        return Err(Failure::new(Cause::StatusPassedOn(status), body).typed(Some(content_type)));
+    };
+    let mut data = Document::empty();
+    data.set(&format!("error_{name}"), error_details(status, body, content_type));
+    Ok(Answer { status, ..Answer::of_data(data, false) })
 }
 
 /// The object that `return_error_details` makes of a failed call; empty members are left out.
@@ -747,7 +768,7 @@ fn error_details(status: u16, body: String, content_type: String) -> Value {
     Value::Struct(members)
 }
 
-fn content_type(response: &Response) -> String {
+pub(super) fn content_type(response: &Response) -> String {
     response
         .head
         .header("content-type")
@@ -756,24 +777,34 @@ fn content_type(response: &Response) -> String {
 }
 
 async fn error_body(limiter: &Limiter, fetched: &mut Fetched) -> String {
-    match read_body(limiter, fetched).await {
-        Ok(read) => String::from_utf8(read.bytes)
-            .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
-        Err(_) => String::new(),
-    }
+    read_body(limiter, fetched).await.map_or_else(|_| String::new(), |read| text(read.bytes))
 }
 
-struct ReadBody {
-    bytes: Vec<u8>,
+pub(super) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
+}
+
+pub(super) struct ReadBody {
+    pub(super) bytes: Vec<u8>,
     /// The body ended before its end.
-    is_cut: bool,
+    pub(super) is_cut: bool,
     timed_out: bool,
     /// Why it ended there, where it was not a plain end of the connection.
     broken: Option<String>,
 }
 
+impl ReadBody {
+    pub(super) fn whole(bytes: Vec<u8>) -> ReadBody {
+        ReadBody { bytes, is_cut: false, timed_out: false, broken: None }
+    }
+}
+
 /// Reads the whole body, unpacked. An upload that is still running goes on meanwhile.
-async fn read_body(limiter: &Limiter, fetched: &mut Fetched) -> Result<ReadBody, Failure> {
+pub(super) async fn read_body(
+    limiter: &Limiter,
+    fetched: &mut Fetched,
+) -> Result<ReadBody, Failure> {
     let packed = is_gzip(&fetched.response);
     let read = match fetched.upload.take() {
         None => collect(limiter, &mut fetched.response).await,
@@ -817,7 +848,7 @@ async fn collect(limiter: &Limiter, response: &mut Response) -> Result<ReadBody,
             Ok(true) if bytes.len() > bytes_max => return Err(limiter.answer_too_large()),
             Ok(true) => {}
             Ok(false) => {
-                return Ok(ReadBody { bytes, is_cut: false, timed_out: false, broken: None });
+                return Ok(ReadBody::whole(bytes));
             }
             Err(error) => {
                 let timed_out = matches!(error, ReadError::TimedOut);

@@ -2,6 +2,7 @@
 
 pub mod bounds;
 pub mod builtin;
+mod cached;
 pub mod endpoint;
 pub mod fetch;
 pub mod headers;

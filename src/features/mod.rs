@@ -34,7 +34,9 @@ pub static ALL: &[&dyn Feature] = &[
     &qos::ratelimit_router::RateLimitRouter,
     &qos::ratelimit_proxy::RateLimitProxy,
     &qos::circuit_breaker::CircuitBreaker,
+    &qos::http_cache::HttpCache,
     &qos::ratelimit_service::RateLimitService,
+    &shoal::http_cache::HttpCache,
     &shoal::limits::Limits,
     &shoal::ratelimit::RateLimit,
     // Known, and not built yet.
@@ -55,7 +57,6 @@ pub static ALL: &[&dyn Feature] = &[
     &unbuilt("plugin/http-client", BACKEND, Without::Feature),
     &unbuilt("plugin/http-server", SERVICE, Without::Feature),
     &unbuilt("plugin/req-resp-modifier", ENDPOINT_AND_BACKEND, Without::Feature),
-    &unbuilt("qos/http-cache", BACKEND, Without::Feature),
     &unbuilt("security/bot-detector", SERVICE_AND_ENDPOINT, Without::Feature),
     &unbuilt("security/cors", SERVICE, Without::Feature),
     &unbuilt("security/http", SERVICE, Without::Feature),

@@ -325,7 +325,11 @@ mod tests {
             table.leave(slot);
         }
         assert!(table.moments.len() <= 2 * table.entries.len() + MOMENTS_SPARE);
-        assert_eq!(table.sweep(at(2_000_000), shut_down), Some(at(5_000_000)), "and nothing is forgotten");
+        assert_eq!(
+            table.sweep(at(2_000_000), shut_down),
+            Some(at(5_000_000)),
+            "and nothing is forgotten"
+        );
     }
 
     #[test]

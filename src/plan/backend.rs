@@ -5,7 +5,7 @@ use super::template::UrlTemplate;
 use crate::json::{Decoder, Edit, JsonRules};
 use crate::message::query::Allowed;
 use crate::stage::ids::{BackendId, HostId};
-use crate::upstream::Target;
+use crate::upstream::{HttpCache, Target};
 
 /// One backend, ready to be called.
 pub struct BackendPlan {
@@ -32,6 +32,19 @@ pub struct BackendPlan {
     pub stages: Vec<CallStageBuilder>,
     /// A stage may look at the request's body.
     pub reads_body: bool,
+    /// Between the stages and the upstream.
+    pub cache: Option<HttpCache>,
+    /// Neither stages nor a cache.
+    pub is_plain: bool,
+}
+
+/// What `qos/http-cache` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// One for all backends that say so.
+    pub shared: bool,
+    /// Items and bytes; `None` are those of a cache that was given none.
+    pub bounds: Option<(usize, usize)>,
 }
 
 /// Where a backend's hosts come from.

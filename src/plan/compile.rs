@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 
-use super::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
+use super::backend::{BackendPlan, CacheOptions, HostPlan, Hosts, StatusRule};
 use super::endpoint::{EndpointPlan, ForwardedHeaders, Pipe, Propagated, Shadows};
 use super::feature::{
     BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, Site, in_order,
@@ -25,7 +25,7 @@ use crate::json::render::Render;
 use crate::json::{Decoder, Edit, EditSpec, Flatmap, JsonRules};
 use crate::message::query::Allowed;
 use crate::stage::ids::{BackendId, EndpointId, HostId};
-use crate::upstream::Target;
+use crate::upstream::{HttpCache, Target};
 
 /// The only methods that the original registers endpoints for.
 const ENDPOINT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -64,6 +64,7 @@ pub fn compile(
         problems: Vec::new(),
         hosts: HostTable::default(),
         json_rules: JsonRules::default(),
+        caches: SharedCaches::default(),
     };
     let plan = compiler.plan();
     let problems = compiler.problems;
@@ -81,6 +82,26 @@ struct Compiler<'s> {
     hosts: HostTable,
     /// For backends that have none of their own.
     json_rules: JsonRules,
+    caches: SharedCaches,
+}
+
+/// Caches of several backends: one without bounds, and one with those of the first backend that has any.
+#[derive(Default)]
+struct SharedCaches {
+    plain: Option<HttpCache>,
+    bounded: Option<HttpCache>,
+}
+
+impl SharedCaches {
+    fn cache(&mut self, options: CacheOptions, is_as_original: bool) -> HttpCache {
+        let CacheOptions { shared, bounds } = options;
+        let new = || HttpCache::new(bounds, is_as_original);
+        if !shared {
+            return new();
+        }
+        let slot = if bounds.is_some() { &mut self.bounded } else { &mut self.plain };
+        slot.get_or_insert_with(new).with_rule(is_as_original)
+    }
 }
 
 #[derive(Default)]
@@ -250,6 +271,7 @@ impl Compiler<'_> {
         names: &[String],
     ) -> BackendPlan {
         let is_raw = render == Render::NoOp || backend.encoding.eq_ignore_ascii_case("no-op");
+        let cache = draft.cache.map(|options| self.caches.cache(options, draft.caches_as_original));
         let headers = (!backend.input_headers.is_empty()).then(|| {
             backend.input_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect()
         });
@@ -281,8 +303,10 @@ impl Compiler<'_> {
             concurrent: endpoint.concurrent_calls.max(1),
             resends_body: draft.resends_body,
             is_raw,
+            is_plain: draft.stages.is_empty() && cache.is_none(),
             reads_body: draft.stages.iter().any(|(slot, _)| slot.reads_body()),
             stages: in_order(draft.stages),
+            cache,
         }
     }
 

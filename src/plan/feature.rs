@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::backend::StatusRule;
+use super::backend::{CacheOptions, StatusRule};
 use super::limits::{LimitOptions, RateLimitOptions};
 use super::router::RouterOptions;
 use super::statics::StaticPlan;
@@ -150,6 +150,9 @@ pub struct BackendDraft {
     pub resends_body: bool,
     /// `None`: as the service says.
     pub refuses_trailing_json: Option<bool>,
+    pub cache: Option<CacheOptions>,
+    /// The cache keeps also what is meant for one client.
+    pub caches_as_original: bool,
     pub stages: Vec<(CallSlot, CallStageBuilder)>,
     /// A guard could not be built: the endpoint of this backend answers everything with this status.
     pub sealed: Option<u16>,

@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-pub use error::{Overload, UpstreamError};
 pub use cache::HttpCache;
+pub use error::{Overload, UpstreamError};
 pub use pool::{Limits, Lookup, Pool};
 pub use target::Target;
 pub use url::Url;

@@ -176,7 +176,8 @@ impl Pool {
         if let Some(turn) = self.dials.try_take() {
             return Ok(turn);
         }
-        let called = self.dials.wait().map_err(|QueueFull| UpstreamError::Overloaded(Overload::Waiting))?;
+        let called =
+            self.dials.wait().map_err(|QueueFull| UpstreamError::Overloaded(Overload::Waiting))?;
         let wait_ms = deadline.since_ms(clock::now());
         task::within_ms(wait_ms, called).await.ok_or(UpstreamError::TimedOut)
     }

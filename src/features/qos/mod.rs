@@ -1,6 +1,7 @@
 //! `qos/…`: how much goes through, what happens when an upstream fails, and what need not be asked again.
 
 pub mod circuit_breaker;
+pub mod http_cache;
 mod limits;
 mod options;
 pub mod ratelimit_proxy;

@@ -34,6 +34,11 @@ impl<'b> Options<'b> {
         self.problem.map_or(Ok(()), |problem| Err(Fallback::Skip(problem)))
     }
 
+    /// Nothing was wrong so far.
+    pub fn is_right(&self) -> bool {
+        self.problem.is_none()
+    }
+
     /// Keeps a mistake of this member; only the first one of a block is told.
     pub fn mistake(&mut self, member: &str, what: impl Display, hint: &str) {
         if self.problem.is_none() {

@@ -146,7 +146,7 @@ impl LimitOptions {
     }
 }
 
-/// Clients whose buckets one limit keeps; they take about 4 MB when all have come.
+/// Clients whose buckets one limit keeps; they take 4.9 MB when all have come.
 pub const CLIENTS_DEFAULT: u32 = 131_072;
 
 /// What goes with every rate limit of the service, or of one endpoint.

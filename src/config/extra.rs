@@ -54,6 +54,18 @@ impl ExtraConfig {
 // === impl Block ===
 
 impl Block {
+    /// The entries of a block that is a list, each as a block of its own; `None` for any other.
+    pub fn entries(&self) -> Option<Vec<Block>> {
+        let NodeValue::List(nodes) = &self.node.value else { return None };
+        let entries = nodes.iter().enumerate().map(|(index, node)| Block {
+            value: node.to_json(),
+            place: self.place_at(&format!("/{index}")),
+            node: node.clone(),
+            has_former_name: self.has_former_name,
+        });
+        Some(entries.collect())
+    }
+
     /// The place of a value inside the block, by JSON pointer (RFC 6901): `/static/data/0`. Where nothing stands,
     /// the place of what would hold it.
     pub fn place_at(&self, pointer: &str) -> Place {
@@ -107,6 +119,16 @@ mod tests {
         ] {
             assert_eq!(extra(text).get("proxy").map(|block| block.value.clone()), Some(1.into()));
         }
+    }
+
+    #[test]
+    fn a_list_is_a_row_of_blocks() {
+        let extra = extra("{\"x\": [{\"a\": 1},\n {\"b\": 2}], \"y\": {}}");
+        let entries = extra.get("x").and_then(Block::entries).expect("a list");
+        assert_eq!(entries[1].value.to_string(), r#"{"b":2}"#);
+        assert_eq!(&*entries[1].place_at("/b").path, "extra_config.x[1].b");
+        assert_eq!(entries[1].place.line, 2);
+        assert!(extra.get("y").and_then(Block::entries).is_none());
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! name servers, key servers and collectors.
 
 pub mod dns;
+pub mod http_client;
 pub mod resolver;
 pub mod signals;
 pub mod srv;
 pub mod task;
+pub mod tcp;
 
 #[cfg(test)]
 mod dns_server;

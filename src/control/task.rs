@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::shared::log::Log;
 
@@ -88,6 +88,11 @@ impl fmt::Display for TaskError {
 }
 
 impl std::error::Error for TaskError {}
+
+/// What `future` gives, or `None` when it takes longer.
+pub async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    timeout(time, future).await.ok()
+}
 
 /// Runs `task` to its end, again after each failure.
 pub(super) async fn supervise(mut task: Box<dyn Task>, mut env: TaskEnv) {

@@ -15,7 +15,9 @@ use crate::plan::endpoint::{EndpointPlan, Pipe};
 use crate::plan::statics::StaticPlan;
 use crate::shared::refusals::Bound;
 use crate::stage::ids::EndpointId;
-use crate::stage::{Answer, CallBody, Cause, Exchange, Failure, Outcome, Step};
+use crate::stage::{
+    AddedHeaders, Answer, CallBody, Cause, Claims, Exchange, Failure, Outcome, Step,
+};
 use crate::wire::body::CollectError;
 use crate::wire::http1::body::ReadError;
 use crate::wire::{Incoming, Peer, Reply, Request};
@@ -48,6 +50,8 @@ impl Gateway {
             client,
             deadline,
             log: &self.log,
+            claims: None,
+            added: AddedHeaders::default(),
         };
         if self.endpoints[id.index()].around.is_empty() {
             return self.answer(id, endpoint, &mut exchange).await;
@@ -83,7 +87,15 @@ impl Gateway {
         }
         let mut reply = match stopped {
             Some(reply) => reply,
-            None => self.answer(id, endpoint, exchange).await,
+            None => {
+                let mut outcome = self.outcome(id, endpoint, exchange).await;
+                self.log_outcome(endpoint, &outcome);
+                let mut inside_out = stages.iter().rev();
+                match inside_out.find_map(|stage| stage.answer(exchange, &mut outcome)) {
+                    Some(reply) => reply,
+                    None => reply::of_outcome(&self.plan.router, endpoint, exchange, outcome),
+                }
+            }
         };
         for stage in stages[..ran].iter().rev() {
             stage.on_reply(exchange, &mut reply);
@@ -97,11 +109,23 @@ impl Gateway {
         endpoint: &EndpointPlan,
         exchange: &mut Exchange<'_>,
     ) -> Reply {
+        let outcome = self.outcome(id, endpoint, exchange).await;
+        self.log_outcome(endpoint, &outcome);
+        reply::of_outcome(&self.plan.router, endpoint, exchange, outcome)
+    }
+
+    /// Calls the backends.
+    async fn outcome(
+        &self,
+        id: EndpointId,
+        endpoint: &EndpointPlan,
+        exchange: &mut Exchange<'_>,
+    ) -> Outcome {
         exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
         if endpoint.needs_whole_body()
             && let Err(failure) = Box::pin(keep_body(&self.limiter, exchange)).await
         {
-            return self.render(endpoint, exchange, failure.into());
+            return failure.into();
         }
         let exchange = &*exchange;
         if endpoint.shadows.is_some() {
@@ -115,24 +139,24 @@ impl Gateway {
             extra_params: &[],
             deadline: exchange.deadline,
         };
-        let mut outcome = match &endpoint.pipe {
+        let mut outcome = match (&endpoint.pipe, headers::unsendable(exchange, &endpoint.headers)) {
+            (_, Some(failure)) => failure.into(),
             // The usual endpoint, without the steps in between that only others need.
-            Pipe::Single(backend) if backend.is_plain && backend.concurrent <= 1 => {
+            (Pipe::Single(backend), None) if backend.is_plain && backend.concurrent <= 1 => {
                 self.call_plain(backend, &context).await
             }
-            pipe => self.run_pipe(pipe, &context).await,
+            (pipe, None) => self.run_pipe(pipe, &context).await,
         };
         if let Some(statics) = &endpoint.static_data {
             add_static(statics, &mut outcome);
         }
-        self.render(endpoint, exchange, outcome)
+        outcome
     }
 
-    fn render(&self, endpoint: &EndpointPlan, exchange: &Exchange<'_>, outcome: Outcome) -> Reply {
+    fn log_outcome(&self, endpoint: &EndpointPlan, outcome: &Outcome) {
         if let Some(failure) = &outcome.failure {
             self.log_failure(endpoint, failure);
         }
-        reply::of_outcome(&self.plan.router, endpoint, exchange, outcome)
     }
 
     fn log_failure(&self, endpoint: &EndpointPlan, failure: &Failure) {
@@ -156,6 +180,8 @@ impl Gateway {
             params: exchange.params.clone(),
             body: exchange.body.clone(),
             counted,
+            claims: exchange.claims.clone(),
+            added: exchange.added.clone(),
         };
         task::spawn(async move { gateway.follow_shadow(id, copy).await });
     }
@@ -164,12 +190,24 @@ impl Gateway {
         let endpoint = self.plan.endpoint(id);
         let Some(shadows) = &endpoint.shadows else { return };
         let deadline = clock::now().plus_ms(shadows.timeout_ms);
-        let Copied { head, peer, path, params, body, counted: _counted } = &copy;
+        let Copied { head, peer, path, params, body, claims, added, counted: _counted } = &copy;
         let peer_ip = peer.address.ip().to_canonical();
         let client = self.plan.router.client_ip.client_ip(peer_ip, |name| head.headers_named(name));
-        let log = &self.log;
-        let exchange =
-            Exchange { head, peer, path, params, body: body.clone(), client, deadline, log };
+        let exchange = Exchange {
+            head,
+            peer,
+            path,
+            params,
+            body: body.clone(),
+            client,
+            deadline,
+            log: &self.log,
+            claims: claims.clone(),
+            added: added.clone(),
+        };
+        if headers::unsendable(&exchange, &endpoint.headers).is_some() {
+            return;
+        }
         let headers = headers::forwarded(&exchange, &endpoint.headers);
         let context =
             Context { exchange: &exchange, headers: &headers, body, extra_params: &[], deadline };
@@ -194,6 +232,8 @@ struct Copied {
     params: RouteParams,
     body: CallBody,
     counted: Shadow,
+    claims: Option<Rc<Claims>>,
+    added: AddedHeaders,
 }
 
 fn copied_head(head: &RequestHead) -> RequestHead {

@@ -15,6 +15,7 @@ use crate::net::buffer::Buffer;
 use crate::net::clock::{self, Tick};
 use crate::plan::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
 use crate::plan::template::Values;
+use crate::stage::claims;
 use crate::stage::ids::HostId;
 use crate::stage::{
     Answer, Call, CallBody, Cause, Exchange, Failure, Header, Notes, Outcome, Step,
@@ -102,6 +103,10 @@ impl Values for Context<'_> {
     }
 
     fn named(&self, key: &str) -> Option<Cow<'_, str>> {
+        if let Some(name) = key.strip_prefix("JWT.") {
+            let claim = self.exchange.claims.as_ref()?.get(name)?;
+            return Some(Cow::Owned(claims::text(claim)));
+        }
         let found = self.extra_params.iter().find(|(name, _)| name == key)?;
         Some(Cow::Borrowed(&found.1))
     }

@@ -8,7 +8,8 @@ use crate::message::headers::{Marks, is_same_word};
 use crate::message::hop_by_hop;
 use crate::plan::COMPATIBLE_VERSION;
 use crate::plan::endpoint::ForwardedHeaders;
-use crate::stage::{Exchange, Header, Headers};
+use crate::stage::{Cause, Exchange, Failure, Header, Headers};
+use crate::wire::http1::encode;
 
 /// How the gateway names itself to upstreams: as the original does, because upstreams may look for it.
 pub fn agent() -> &'static [u8] {
@@ -27,6 +28,9 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
         if !allowed.admits(name) || is_overwritten(name) || !crosses(fields, name) {
             continue;
         }
+        if !exchange.added.is_empty() && exchange.added.lines(name).is_some() {
+            continue;
+        }
         if is_same_word(name, b"user-agent") {
             // Of several only the first goes up, as Go's client sends it.
             if agent_passed {
@@ -34,6 +38,10 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
             }
             agent_passed = true;
         }
+        headers.push(Header::new(name, value));
+    }
+    for (name, value) in sent(exchange, allowed) {
+        agent_passed |= name.eq_ignore_ascii_case(b"user-agent");
         headers.push(Header::new(name, value));
     }
     headers.push(Header::new(b"X-Forwarded-For", exchange.client_text().as_bytes()));
@@ -48,6 +56,33 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
         headers.push(Header::new(b"User-Agent", agent()));
     }
     headers
+}
+
+/// Lines of stages that go to the backends.
+fn sent<'x, 'r, 'a>(
+    exchange: &'x Exchange<'r>,
+    allowed: &'a ForwardedHeaders,
+) -> impl Iterator<Item = (&'x [u8], &'x [u8])> + use<'x, 'r, 'a> {
+    // What the client's Connection header names is the client's: it must not take these away.
+    let nothing = crate::message::headers::Headers::new(&[], &[], Marks::NONE);
+    exchange.added.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).filter(
+        move |(name, _)| {
+            allowed.admits(name)
+                && !is_overwritten(name)
+                && hop_by_hop::crosses_to_upstream(nothing, name)
+        },
+    )
+}
+
+/// Why the calls of an endpoint cannot be made: a stage's header line would end its line. Go's client refuses it, too.
+pub fn unsendable(exchange: &Exchange<'_>, allowed: &ForwardedHeaders) -> Option<Failure> {
+    if exchange.added.is_empty() {
+        return None;
+    }
+    let (name, _) = sent(exchange, allowed).find(|(_, value)| !encode::is_value_safe(value))?;
+    let name = String::from_utf8_lossy(name);
+    let message = format!("net/http: invalid header field value for {name:?}");
+    Some(Failure::new(Cause::BadUrl, message))
 }
 
 /// The client's own never survive: the gateway says who the client is.

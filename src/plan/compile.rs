@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 
 use super::backend::{BackendPlan, CacheOptions, HostPlan, Hosts, StatusRule};
+use super::common::Common;
 use super::endpoint::{EndpointPlan, ForwardedHeaders, Pipe, Propagated, Shadows};
 use super::feature::{
     BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, Site, in_order,
@@ -65,6 +66,7 @@ pub fn compile(
         hosts: HostTable::default(),
         json_rules: JsonRules::default(),
         caches: SharedCaches::default(),
+        common: Common::default(),
     };
     let plan = compiler.plan();
     let problems = compiler.problems;
@@ -83,6 +85,7 @@ struct Compiler<'s> {
     /// For backends that have none of their own.
     json_rules: JsonRules,
     caches: SharedCaches,
+    common: Common,
 }
 
 /// Caches of several backends: one without bounds, and one with those of the first backend that has any.
@@ -114,7 +117,11 @@ struct HostTable {
 impl Compiler<'_> {
     fn plan(&mut self) -> Plan {
         let service = self.service;
-        let mut draft = ServiceDraft { is_lenient: self.is_lenient, ..ServiceDraft::default() };
+        let mut draft = ServiceDraft {
+            is_lenient: self.is_lenient,
+            common: self.common.clone(),
+            ..ServiceDraft::default()
+        };
         self.install(&service.extra_config, &mut Site::Service(&mut draft));
         let options = draft.router.take().unwrap_or_default();
         self.json_rules = JsonRules {
@@ -140,6 +147,7 @@ impl Compiler<'_> {
             listen: listen(service),
             client: client(service),
             limits: draft.limits,
+            common: self.common.clone(),
         }
     }
 
@@ -201,6 +209,8 @@ impl Compiler<'_> {
         let mut draft = EndpointDraft {
             param_names: names.clone(),
             rate_limits: common.rate_limits,
+            common: self.common.clone(),
+            route: endpoint.route.as_str().into(),
             ..EndpointDraft::default()
         };
         for (slot, build) in &common.endpoint_stages {
@@ -219,8 +229,11 @@ impl Compiler<'_> {
         let mut shadows = Vec::new();
         let mut shadow_timeout_ms = 0;
         for backend in &endpoint.backend {
-            let mut backend_draft =
-                BackendDraft { param_keys: param_keys.clone(), ..BackendDraft::default() };
+            let mut backend_draft = BackendDraft {
+                common: self.common.clone(),
+                param_keys: param_keys.clone(),
+                ..BackendDraft::default()
+            };
             self.install(&backend.extra_config, &mut Site::Backend(&mut backend_draft));
             draft.sealed = draft.sealed.or(backend_draft.sealed);
             if backend_draft.is_shadow {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::backend::{CacheOptions, StatusRule};
+use super::common::Common;
 use super::limits::{LimitOptions, RateLimitOptions};
 use super::router::RouterOptions;
 use super::statics::StaticPlan;
@@ -46,8 +47,8 @@ pub trait Feature: Sync {
 pub enum EndpointSlot {
     ServiceRateLimit,
     BotDetector,
-    Signer,
     Validator,
+    Signer,
     RateLimit,
 }
 
@@ -57,6 +58,7 @@ pub enum CallSlot {
     CircuitBreaker,
     RateLimit,
     Lua,
+    Credentials,
 }
 
 impl CallSlot {
@@ -98,6 +100,14 @@ pub enum Site<'a> {
 }
 
 impl Site<'_> {
+    pub fn common(&self) -> &Common {
+        match self {
+            Site::Service(draft) => &draft.common,
+            Site::Endpoint(draft) => &draft.common,
+            Site::Backend(draft) => &draft.common,
+        }
+    }
+
     pub fn scope(&self) -> Scope {
         match self {
             Site::Service(_) => Scope::Service,
@@ -112,6 +122,8 @@ impl Site<'_> {
 pub struct ServiceDraft {
     /// Given: the start is lenient.
     pub is_lenient: bool,
+    /// Given.
+    pub common: Common,
     /// `None`: there is no router block, which is not the same as an empty one.
     pub router: Option<RouterOptions>,
     pub limits: LimitOptions,
@@ -129,6 +141,10 @@ pub struct EndpointDraft {
     pub param_names: Vec<String>,
     /// Given: what the service says of rate limits.
     pub rate_limits: RateLimitOptions,
+    /// Given.
+    pub common: Common,
+    /// Given: the endpoint's path as it was written.
+    pub route: Box<str>,
     pub is_sequential: bool,
     pub propagated_params: Vec<String>,
     pub static_data: Option<StaticPlan>,
@@ -141,6 +157,8 @@ pub struct EndpointDraft {
 /// What a backend's blocks said.
 #[derive(Default)]
 pub struct BackendDraft {
+    /// Given.
+    pub common: Common,
     /// Given: the internal names of the endpoint's parameters, in the order of their slots.
     pub param_keys: Arc<[Box<str>]>,
     pub is_shadow: bool,

@@ -1,6 +1,7 @@
 //! The compiled configuration: what the cores run. Data, no behaviour, shared read-only by all threads.
 
 pub mod backend;
+pub mod common;
 pub mod compile;
 pub mod endpoint;
 pub mod feature;
@@ -17,6 +18,7 @@ pub use compile::compile;
 
 use crate::stage::ids::{EndpointId, HostId};
 use backend::HostPlan;
+use common::Common;
 use endpoint::EndpointPlan;
 use limits::LimitOptions;
 use route::Routes;
@@ -38,6 +40,7 @@ pub struct Plan {
     pub listen: ListenPlan,
     pub client: ClientPlan,
     pub limits: LimitOptions,
+    pub common: Common,
 }
 
 /// The one shared pointer that a core holds to its plan.

@@ -249,6 +249,8 @@ fn beside(plan: &Plan) -> Result<Beside, StartError> {
         },
     );
     let mut tasks = vec![control.spawn(Box::new(resolver))];
+    plan.common.set_log(log.clone());
+    tasks.extend(plan.common.take_tasks().into_iter().map(|task| control.spawn(task)));
     let ttl = srv::ttl(Duration::from_millis(plan.client.srv_refresh_ms));
     let mut services = Vec::new();
     for feed in &plan.feeds {

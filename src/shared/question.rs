@@ -95,6 +95,11 @@ impl<Q, A> Questions<Q, A> {
     pub async fn next(&mut self) -> Option<Asked<Q, A>> {
         self.0.recv().await
     }
+
+    /// The next question, if one waits already.
+    pub fn try_next(&mut self) -> Option<Asked<Q, A>> {
+        self.0.try_recv().ok()
+    }
 }
 
 // === impl Asked ===

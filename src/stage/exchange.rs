@@ -1,6 +1,10 @@
 //! `Exchange`: all that is known of one client request while it is being answered.
 
+use std::rc::Rc;
+
+use super::added::AddedHeaders;
 use super::call::CallBody;
+use super::claims::Claims;
 use crate::message::forwarded::ClientIp;
 use crate::message::head::RequestHead;
 use crate::message::route_params::RouteParams;
@@ -22,9 +26,29 @@ pub struct Exchange<'r> {
     /// When the pipe must have answered.
     pub deadline: Tick,
     pub log: &'r Log,
+    /// What the token says, where a validator has found it good.
+    pub claims: Option<Rc<Claims>>,
+    /// Header lines over the client's: look them up with [`Exchange::header`].
+    pub added: AddedHeaders,
 }
 
 impl<'r> Exchange<'r> {
+    /// The first line of a header, as stages have set it, else as the client sent it.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        match self.added.lines(name.as_bytes()) {
+            Some(lines) => lines.first().map(String::as_bytes),
+            None => self.head.header(name),
+        }
+    }
+
+    /// All lines of a header, as stages have set them, else as the client sent them.
+    pub fn headers_named<'e>(&'e self, name: &'e str) -> impl Iterator<Item = &'e [u8]> {
+        let added = self.added.lines(name.as_bytes());
+        let own = added.is_none().then(|| self.head.headers_named(name));
+        let added = added.unwrap_or_default().iter().map(String::as_bytes);
+        added.chain(own.into_iter().flatten())
+    }
+
     /// The value of the endpoint's parameter in this place.
     pub fn param(&self, slot: usize) -> Option<&'r [u8]> {
         self.params.get(self.path, slot)

@@ -4,22 +4,29 @@
 //! boxed future. `on_reply` and `after` run in reverse order, and only for stages whose first half ran: the onion of the
 //! original's middlewares without the nesting.
 
+pub mod added;
 pub mod call;
+pub mod claims;
 pub mod exchange;
 pub mod failure;
 pub mod ids;
 pub mod notes;
+pub mod revocation;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use added::AddedHeaders;
 pub use call::{Answer, Call, CallBody, Header, Headers, Outcome};
+pub use claims::Claims;
 pub use exchange::Exchange;
 pub use failure::{Cause, Failure};
 pub use notes::Notes;
 
 /// The clock that deadlines are read against.
 pub use crate::net::clock;
+/// Waiting with an end.
+pub use crate::net::task::within_ms;
 pub use crate::upstream::Url;
 
 use crate::wire::Reply;
@@ -45,6 +52,12 @@ pub trait EndpointStage {
         _exchange: &'x mut Exchange<'_>,
     ) -> Result<Step<'x, Reply>, Failure> {
         Ok(Step::Next)
+    }
+
+    /// Makes the client's answer of what came back, in place of the usual encoding; the innermost stage is asked first.
+    /// `None` leaves it to the others.
+    fn answer(&self, _exchange: &Exchange<'_>, _outcome: &mut Outcome) -> Option<Reply> {
+        None
     }
 
     fn on_reply(&self, _exchange: &Exchange<'_>, _reply: &mut Reply) {}

@@ -7,7 +7,7 @@ use crate::message::head::RequestHead;
 use crate::message::route_params::RouteParams;
 use crate::plan::feature::BackendDraft;
 use crate::shared::log::Log;
-use crate::stage::{CallBody, Exchange, Header, Headers, Notes, Url, clock};
+use crate::stage::{AddedHeaders, CallBody, Exchange, Header, Headers, Notes, Url, clock};
 use crate::wire::{HeaderBlock, Peer};
 
 /// Compiles a block, at a backend of an endpoint with the parameter `id`.
@@ -59,6 +59,8 @@ fn exchange(stage: &dyn CallStage, answer: Answer) -> (Seen, Outcome) {
         client: ClientIp::Peer(peer.address.ip()),
         deadline: clock::now().plus_ms(2_000),
         log: &Log::silent(),
+        claims: None,
+        added: AddedHeaders::default(),
     };
     let target = b"/prefix/v1/a%20b?fix=1&q=2&q=3".to_vec();
     let mut headers = Headers::new();

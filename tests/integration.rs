@@ -42,6 +42,10 @@ mod integration {
     mod startup;
     /// Deadlines of endpoints and of idle or slow clients.
     mod timeouts;
+    /// Tokens, and the servers that keys and tokens come from.
+    mod tokens;
     /// Bodies of requests: streamed, answered early, announced by Expect.
     mod uploads;
+    /// Project Wycheproof's vectors for signed tokens and their keys.
+    mod wycheproof;
 }

@@ -1,5 +1,6 @@
 //! The registry: one line a namespace of `extra_config`. Whoever holds a configuration finds a block's code here.
 
+pub mod auth;
 pub mod backend;
 pub mod modifier;
 pub mod proxy;
@@ -27,6 +28,10 @@ const fn unbuilt(namespace: &'static str, scopes: &'static [Scope], without: Wit
 pub static ALL: &[&dyn Feature] = &[
     &router::Router,
     &proxy::Proxy,
+    &auth::client_credentials::ClientCredentials,
+    &auth::revoker::Revoker,
+    &auth::signer::Signer,
+    &auth::validator::Validator,
     &backend::http::Http,
     &backend::http_client::HttpClient,
     &modifier::lua_backend::LuaBackend,
@@ -40,10 +45,6 @@ pub static ALL: &[&dyn Feature] = &[
     &shoal::limits::Limits,
     &shoal::ratelimit::RateLimit,
     // Known, and not built yet.
-    &unbuilt("auth/validator", SERVICE_AND_ENDPOINT, Without::Sealed(401)),
-    &unbuilt("auth/signer", ENDPOINT, Without::Sealed(401)),
-    &unbuilt("auth/revoker", SERVICE, Without::Feature),
-    &unbuilt("auth/client-credentials", BACKEND, Without::Feature),
     &unbuilt("async/amqp", ANYWHERE, Without::Feature),
     &unbuilt("backend/amqp/consumer", BACKEND, Without::Feature),
     &unbuilt("backend/amqp/producer", BACKEND, Without::Feature),

@@ -183,7 +183,7 @@ impl Key {
                 .header(name)
                 .and_then(first_address)
                 .map_or_else(client, str::as_bytes),
-            Key::Header(name) => exchange.head.header(name)?,
+            Key::Header(name) => exchange.header(name)?,
             Key::Param(slot) => exchange.param(*slot)?,
             Key::Nothing => return None,
         };

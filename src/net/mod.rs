@@ -10,6 +10,8 @@ pub mod memory;
 pub mod splice;
 pub mod stream;
 pub mod task;
+pub mod tls;
 
 pub use buffer::Buffer;
 pub use stream::Stream;
+pub use tls::Tls;

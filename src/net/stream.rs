@@ -11,14 +11,16 @@ use monoio::net::TcpStream;
 use super::buffer::{Bytes, Spare, Unsent};
 use super::clock::Tick;
 use super::deadline::Watch;
+use super::tls::{HandshakeError, Tls};
 
-/// A connected socket of this core.
+/// A connected socket of this core, encrypted or not.
 #[derive(Debug)]
 pub struct Stream {
     // Dropped before the socket, as `Watch` demands.
     watch: Watch,
     tcp: UnsafeCell<TcpStream>,
     socket: RawFd,
+    tls: Option<Box<Tls>>,
 }
 
 impl Stream {
@@ -26,7 +28,29 @@ impl Stream {
         let socket = tcp.as_raw_fd();
         // Without it a head and a late body chunk wait for each other's acknowledgement. A failure costs only speed.
         let _ = tcp.set_nodelay(true);
-        Stream { watch: Watch::new(socket), tcp: UnsafeCell::new(tcp), socket }
+        Stream { watch: Watch::new(socket), tcp: UnsafeCell::new(tcp), socket, tls: None }
+    }
+
+    /// The same connection, encrypted from its next byte on; [`Stream::handshake`] comes first.
+    #[must_use]
+    pub fn secured(mut self, tls: Tls) -> Stream {
+        self.tls = Some(Box::new(tls));
+        self
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Agrees with the other side on keys; at once on a plain stream. The stream's deadline bounds it.
+    ///
+    /// # Errors
+    /// See [`HandshakeError`].
+    pub async fn handshake(&self) -> Result<(), HandshakeError> {
+        match &self.tls {
+            Some(tls) => tls.handshake(self).await,
+            None => Ok(()),
+        }
     }
 
     /// Connects to an address. `deadline` bounds the whole attempt.
@@ -69,6 +93,9 @@ impl Stream {
             buffer.vec().capacity() > buffer.vec().len() && count > 0,
             "a read needs room"
         );
+        if let Some(tls) = &self.tls {
+            return Box::pin(tls.read(self, buffer, count)).await;
+        }
         let (result, spare) = self.tcp_mut().read(Spare { bytes: buffer, count_max: count }).await;
         match self.told(result) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -96,20 +123,42 @@ impl Stream {
     /// Appends what has arrived, at most `count_max` bytes and the buffer's spare room, without waiting. Zero is nothing:
     /// an end or an error is left for the next read to tell.
     pub fn read_ready(&self, buffer: &mut Vec<u8>, count_max: usize) -> usize {
+        match &self.tls {
+            Some(tls) => tls.read_ready(self, buffer, count_max),
+            None => self.receive_ready(buffer, count_max).unwrap_or(0),
+        }
+    }
+
+    /// Reads from the socket itself, past encryption.
+    pub(super) async fn receive<B: Bytes>(&self, buffer: B) -> (io::Result<usize>, B) {
+        let spare = Spare { bytes: buffer, count_max: usize::MAX };
+        let (result, spare) = self.tcp_mut().read(spare).await;
+        (self.told(result), spare.bytes)
+    }
+
+    /// The same without waiting: `WouldBlock` when nothing is there, `Ok(0)` at the end.
+    pub(super) fn receive_ready(
+        &self,
+        buffer: &mut Vec<u8>,
+        count_max: usize,
+    ) -> io::Result<usize> {
         let spare = buffer.spare_capacity_mut();
         let count = spare.len().min(count_max);
         // SAFETY: the pointer and the count describe the vector's spare capacity; the socket is open as long as `self` lives.
         let got = unsafe {
             libc::recv(self.socket, spare.as_mut_ptr().cast(), count, libc::MSG_DONTWAIT)
         };
-        let got = usize::try_from(got).unwrap_or(0);
+        let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
         // SAFETY: the kernel initialised `got` bytes behind the content, at most as many as there was room for.
         unsafe { buffer.set_len(buffer.len() + got) };
-        got
+        Ok(got)
     }
 
     /// Sends the whole buffer from `from` on.
     pub async fn write_all<B: Bytes>(&self, bytes: B, from: usize) -> (io::Result<()>, B) {
+        if let Some(tls) = &self.tls {
+            return Box::pin(tls.write_all(self, bytes, from)).await;
+        }
         let mut unsent = Unsent { bytes, from };
         while unsent.from < unsent.bytes.vec().len() {
             let (result, returned) = self.tcp_mut().write(unsent).await;
@@ -123,6 +172,22 @@ impl Stream {
                         return (Err(error), unsent.bytes);
                     }
                 }
+                Err(error) => return (Err(error), unsent.bytes),
+            }
+        }
+        (Ok(()), unsent.bytes)
+    }
+
+    /// Writes to the socket itself, past encryption.
+    pub(super) async fn send<B: Bytes>(&self, bytes: B) -> (io::Result<()>, B) {
+        let mut unsent = Unsent { bytes, from: 0 };
+        while unsent.from < unsent.bytes.vec().len() {
+            let (result, returned) = self.tcp_mut().write(unsent).await;
+            unsent = returned;
+            match self.told(result) {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), unsent.bytes),
+                Ok(sent) => unsent.from += sent,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), unsent.bytes),
             }
         }
@@ -149,8 +214,18 @@ impl Stream {
 
     /// Tells the peer that nothing more will come.
     pub fn finish(&self) {
+        if let Some(tls) = &self.tls {
+            tls.take_leave(self.socket);
+        }
         // SAFETY: the socket is open as long as `self` lives. A failure means the peer was faster.
         unsafe { libc::shutdown(self.socket, libc::SHUT_WR) };
+    }
+
+    /// The message that was being written stays unfinished: its end must not look like one that was meant.
+    pub fn break_off(&self) {
+        if let Some(tls) = &self.tls {
+            tls.break_off();
+        }
     }
 
     /// Ends a waiting read as if the peer had finished. A read that has already got bytes keeps them, and answers can still
@@ -162,6 +237,13 @@ impl Stream {
 
     /// What an idle connection has to say, without waiting: used before a kept connection is used again.
     pub fn is_quiet_and_open(&self) -> bool {
+        match &self.tls {
+            Some(tls) => tls.is_quiet_and_open(self),
+            None => self.is_socket_quiet(),
+        }
+    }
+
+    pub(super) fn is_socket_quiet(&self) -> bool {
         let mut byte = 0u8;
         // SAFETY: the socket is open as long as `self` lives; the pointer is to one writable byte.
         let got = unsafe {
@@ -191,4 +273,22 @@ impl Stream {
         // `Stream` is neither `Send` nor `Sync`, so nothing else runs while the operation is built.
         unsafe { &mut *self.tcp.get() }
     }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(tls) = &self.tls {
+            tls.take_leave(self.socket);
+        }
+    }
+}
+
+/// Sends what the socket takes without waiting. `socket` is open, its stream is borrowed or being dropped.
+pub(super) fn send_now(socket: RawFd, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the pointer and the length describe the slice. A failure means the peer was faster, or reads nothing.
+    unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), flags) };
 }

@@ -138,7 +138,7 @@ impl Incoming {
             let is_here = state.reader.has_buffered(&state.raw);
             state.reader.length_left().filter(|left| *left >= bytes_min && !is_here)?
         };
-        if self.wants_continue.get() {
+        if self.wants_continue.get() || self.stream.is_tls() || sink.is_tls() {
             return None;
         }
         // A transfer that is dropped half-way leaves the mark.

@@ -23,10 +23,11 @@ pub enum ReadError {
 
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> ReadError {
-        if error.kind() == io::ErrorKind::TimedOut {
-            ReadError::TimedOut
-        } else {
-            ReadError::Io(error)
+        match error.kind() {
+            io::ErrorKind::TimedOut => ReadError::TimedOut,
+            // The end of a connection that TLS did not announce.
+            io::ErrorKind::UnexpectedEof => ReadError::Truncated,
+            _ => ReadError::Io(error),
         }
     }
 }

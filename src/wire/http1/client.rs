@@ -84,6 +84,10 @@ impl Kept for Connection {
         {
             return false;
         }
+        if self.stream.is_tls() {
+            // Giving up a read would lose a part of a record.
+            return self.is_quiet();
+        }
         let stream = self.stream.clone();
         let buffer = answer_buffer();
         self.reading = Some(Box::pin(async move { stream.read(buffer).await }));
@@ -133,7 +137,9 @@ impl From<io::Error> for ExchangeError {
     fn from(error: io::Error) -> ExchangeError {
         match error.kind() {
             io::ErrorKind::TimedOut => ExchangeError::TimedOut,
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ExchangeError::Closed,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => ExchangeError::Closed,
             _ => ExchangeError::Io(error),
         }
     }
@@ -188,7 +194,7 @@ impl Response {
 
     /// The socket and the number of bytes still in it, when the rest of the body may be moved without being seen.
     pub fn splice_source(&self) -> Option<(&Stream, u64)> {
-        if self.reader.has_buffered(&self.head.bytes) {
+        if self.reader.has_buffered(&self.head.bytes) || self.lease.stream()?.is_tls() {
             return None;
         }
         Some((self.lease.get()?.stream(), self.reader.length_left()?))

@@ -12,6 +12,7 @@ use super::writer;
 use crate::message::head::{Framing, RequestHead};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
+use crate::net::tls::HandshakeError;
 use crate::wire::body::Incoming;
 use crate::wire::{Handle, Peer, Reply, Request};
 
@@ -60,6 +61,18 @@ pub struct ClientConnection {
     /// The client was seen to be gone while its request was being answered.
     is_gone: Cell<bool>,
     answering: RefCell<Option<Waker>>,
+}
+
+impl ClientConnection {
+    /// Agrees on keys, where the connection is encrypted; false when that failed. The order to drain lets it finish.
+    ///
+    /// # Errors
+    /// See [`HandshakeError`].
+    pub async fn handshake(&self, within_ms: u64) -> Result<(), HandshakeError> {
+        self.waits_for_request.set(false);
+        arm(&self.stream, within_ms);
+        self.stream.handshake().await
+    }
 }
 
 impl Connections {
@@ -265,6 +278,9 @@ async fn answer<H: Handle>(
         }
     };
     if !matches!(written, Ok(true)) {
+        if written.is_err() {
+            stream.break_off();
+        }
         if written.is_ok() && incoming.is_some_and(|body| !body.is_done()) {
             linger(stream).await;
         }

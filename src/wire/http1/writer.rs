@@ -224,6 +224,7 @@ async fn pass_known(
 ) -> Result<(), WriteError> {
     if let Some((source, left)) = response.splice_source()
         && left >= splice::BYTES_MIN
+        && !stream.is_tls()
     {
         drop(out);
         let progress = || stream.watch().arm(write_deadline(stall_ms));
@@ -235,6 +236,9 @@ async fn pass_known(
             Err(splice::Cut::Source(_)) => Err(WriteError::Upstream(ReadError::Truncated)),
             Err(splice::Cut::Sink(_)) => Err(WriteError::Client),
         };
+    }
+    if stream.is_tls() {
+        out.reserve(PIECE_BYTES);
     }
     loop {
         out.clear();

@@ -42,6 +42,8 @@ mod integration {
     mod startup;
     /// Deadlines of endpoints and of idle or slow clients.
     mod timeouts;
+    /// Encrypted connections, to clients and to upstreams.
+    mod tls;
     /// Tokens, and the servers that keys and tokens come from.
     mod tokens;
     /// Bodies of requests: streamed, answered early, announced by Expect.

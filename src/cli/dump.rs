@@ -41,8 +41,8 @@ impl<'a> Dump<'a> {
         if self.level > 2 {
             self.transport(service);
         }
-        self.block("TLS", service.tls.as_ref());
-        self.block("Client TLS", service.client_tls.as_ref());
+        self.block("TLS", service.tls.as_ref().map(|tls| &tls.value));
+        self.block("Client TLS", service.client_tls.as_ref().map(|tls| &tls.value));
         self.block("Plugin", service.plugin.as_ref());
         if self.level > 1 || !service.extra_config.is_empty() {
             self.title(

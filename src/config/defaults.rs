@@ -7,7 +7,7 @@ use super::extra::ExtraConfig;
 use super::fields::Fields;
 use super::problem::Problem;
 use super::service::{ClientOptions, ServerOptions, Service};
-use super::shape;
+use super::shape::{self, Shaped};
 use super::values::Millis;
 
 const VERSION: i64 = 3;
@@ -42,10 +42,8 @@ pub fn read(mut fields: Fields<'_>) -> Service {
         max_shutdown_wait_time: fields.duration("max_shutdown_wait_time"),
         server: server(&mut fields),
         client: client(&mut fields),
-        tls: fields.object("tls").map(|tls| shape::read(tls, shape::TLS).into()),
-        client_tls: fields
-            .object("client_tls")
-            .map(|tls| shape::read(tls, shape::CLIENT_TLS).into()),
+        tls: fields.object("tls").map(|tls| Shaped::read(tls, shape::TLS)),
+        client_tls: fields.object("client_tls").map(|tls| Shaped::read(tls, shape::CLIENT_TLS)),
         plugin: fields.object("plugin").map(|plugin| shape::read(plugin, shape::PLUGIN).into()),
     };
     service.extra_config = fields.extra_config();

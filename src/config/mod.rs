@@ -16,7 +16,7 @@ pub mod keys;
 mod params;
 pub mod problem;
 pub mod service;
-mod shape;
+pub mod shape;
 mod source;
 pub mod values;
 

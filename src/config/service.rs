@@ -3,6 +3,7 @@
 use super::extra::ExtraConfig;
 use super::host::Host;
 use super::problem::Place;
+use super::shape::Shaped;
 use super::values::Millis;
 
 /// The root object. Everything that is inherited (host, timeout, `cache_ttl`, encodings, methods) has been filled in.
@@ -31,9 +32,9 @@ pub struct Service {
     pub max_shutdown_wait_time: Millis,
     pub server: ServerOptions,
     pub client: ClientOptions,
-    /// TLS blocks and plugin settings, undecoded until the features that own them exist.
-    pub tls: Option<serde_json::Value>,
-    pub client_tls: Option<serde_json::Value>,
+    pub tls: Option<Shaped>,
+    pub client_tls: Option<Shaped>,
+    /// Undecoded: a feature that is not built.
     pub plugin: Option<serde_json::Value>,
 }
 

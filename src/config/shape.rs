@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::extra::ExtraConfig;
 use super::fields::Fields;
+use super::problem::Place;
 use super::values::Millis;
 
 /// A key and what it may hold.
@@ -57,6 +58,59 @@ pub const CLIENT_TLS: &[Member] = &[
         Shape::Objects(&[Member("certificate", Shape::Text), Member("private_key", Shape::Text)]),
     ),
 ];
+
+/// An object of the root that was read by a table, and where its members stand.
+#[derive(Clone, Debug)]
+pub struct Shaped {
+    pub value: Value,
+    place: Place,
+    places: Vec<(&'static str, Place)>,
+}
+
+impl Shaped {
+    /// Reads the object by its table.
+    pub fn read(fields: Fields<'_>, members: &[Member]) -> Shaped {
+        let place = fields.place().clone();
+        let places = members.iter().map(|Member(key, _)| (*key, fields.place_of(key))).collect();
+        Shaped { value: read(fields, members).into(), place, places }
+    }
+
+    /// Where a member stands, or the object that lacks it.
+    pub fn place_of(&self, key: &str) -> Place {
+        let known = self.places.iter().find(|(name, _)| *name == key);
+        known.map_or_else(|| self.place.key(key), |(_, place)| place.clone())
+    }
+
+    pub fn text(&self, key: &str) -> &str {
+        text(&self.value, key)
+    }
+
+    pub fn boolean(&self, key: &str) -> bool {
+        self.value.get(key).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    pub fn texts(&self, key: &str) -> Vec<&str> {
+        self.list(key).iter().filter_map(Value::as_str).collect()
+    }
+
+    pub fn integers(&self, key: &str) -> Vec<i64> {
+        self.list(key).iter().filter_map(Value::as_i64).collect()
+    }
+
+    /// The two texts of each object of a list; empty where one is missing.
+    pub fn pairs(&self, key: &str, first: &str, second: &str) -> Vec<(&str, &str)> {
+        let objects = self.list(key).iter();
+        objects.map(|object| (text(object, first), text(object, second))).collect()
+    }
+
+    fn list(&self, key: &str) -> &[Value] {
+        self.value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn text<'v>(object: &'v Value, key: &str) -> &'v str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
+}
 
 /// The members that are there, under their exact names and with the types of the table.
 pub fn read(mut fields: Fields<'_>, members: &[Member]) -> Map<String, Value> {

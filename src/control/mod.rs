@@ -4,6 +4,7 @@
 //! name servers, key servers and collectors.
 
 pub mod dns;
+pub mod files;
 pub mod http_client;
 pub mod resolver;
 pub mod signals;

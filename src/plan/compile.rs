@@ -136,6 +136,8 @@ impl Compiler<'_> {
             .collect();
         let (routes, targets) = self.routes(&options);
         self.name_unbuilt_parts();
+        let tls = super::tls::server(service, &mut self.problems);
+        let client_tls = super::tls::client(service, &mut self.problems);
         let hosts = std::mem::take(&mut self.hosts);
         Plan {
             routes,
@@ -148,6 +150,8 @@ impl Compiler<'_> {
             client: client(service),
             limits: draft.limits,
             common: self.common.clone(),
+            tls,
+            client_tls,
         }
     }
 
@@ -325,17 +329,6 @@ impl Compiler<'_> {
 
     fn backend_hosts(&mut self, backend: &Backend) -> Hosts {
         if backend.sd != "dns" {
-            let is_tls = |host: &&Host| {
-                host.address.as_ref().is_some_and(|address| address.scheme == Scheme::Https)
-            };
-            if let Some(host) = backend.host.iter().find(is_tls) {
-                let problem = Problem::lenient(
-                    backend.place.key("host"),
-                    format!("{}: TLS towards backends is not built yet", host.url),
-                );
-                self.problems
-                    .push(problem.hint("--lenient starts, and answers 500 for this backend"));
-            }
             return Hosts::Fixed(backend.host.iter().map(|host| self.hosts.id_of(host)).collect());
         }
         let service = backend.host.first().map(|host| host.url.clone()).unwrap_or_default();
@@ -351,17 +344,7 @@ impl Compiler<'_> {
     fn name_unbuilt_parts(&mut self) {
         let service = self.service;
         let place = |key: &str| service.place.key(key);
-        let is_off = |tls: &serde_json::Value| {
-            tls.get("disabled").and_then(serde_json::Value::as_bool) == Some(true)
-        };
-        if service.tls.as_ref().is_some_and(|tls| !is_off(tls)) {
-            // Serving in the clear what was meant to be encrypted is never what the original does.
-            let problem = Problem::refuse(place("tls"), "TLS for clients is not built yet");
-            self.problems
-                .push(problem.hint("end TLS in front of the gateway, or set tls.disabled"));
-        }
         let parts = [
-            (service.client_tls.is_some(), "client_tls", "TLS towards backends is not built yet"),
             (service.plugin.is_some(), "plugin", "Go plugins cannot be loaded"),
             (
                 !service.async_agents.is_empty(),

@@ -10,6 +10,7 @@ pub mod route;
 pub mod router;
 pub mod statics;
 pub mod template;
+pub mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use endpoint::EndpointPlan;
 use limits::LimitOptions;
 use route::Routes;
 use router::RouterPlan;
+use tls::{ClientTls, ServerTls};
 
 /// The version of the original whose behaviour is kept; the headers that name a version name this one.
 pub const COMPATIBLE_VERSION: &str = "2.13.8";
@@ -41,6 +43,9 @@ pub struct Plan {
     pub client: ClientPlan,
     pub limits: LimitOptions,
     pub common: Common,
+    /// `None`: plain HTTP is served.
+    pub tls: Option<ServerTls>,
+    pub client_tls: ClientTls,
 }
 
 /// The one shared pointer that a core holds to its plan.
@@ -96,6 +101,12 @@ pub struct ClientPlan {
 impl Plan {
     pub fn endpoint(&self, id: EndpointId) -> &EndpointPlan {
         &self.endpoints[id.index()]
+    }
+
+    /// Whether upstreams will be called over TLS for certain; where not, a redirect may still lead to it.
+    pub fn calls_tls(&self) -> bool {
+        let is_secure = |host: &HostPlan| host.target.as_ref().is_ok_and(|target| target.is_tls);
+        self.hosts.iter().any(is_secure) || self.feeds.iter().any(|feed| feed.scheme == "https")
     }
 
     pub fn host(&self, id: HostId) -> &HostPlan {

@@ -3,7 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use rustls::ServerConfig;
+
+use super::secure::Door;
 use crate::engine::Gateway;
 use crate::net::bell::{Bell, Order};
 use crate::net::listener::{Accepted, Listener, Stop};
@@ -17,7 +21,8 @@ use crate::shared::metric;
 use crate::shared::names::{HostLookup, LookupError, Names, ServiceHost};
 use crate::shared::published::Published;
 use crate::shared::refusals::{Bound, Refusals};
-use crate::upstream::{Limits, Lookup, Overload, UpstreamError, Upstreams};
+use crate::upstream::connect::{ClientTls, Wanted};
+use crate::upstream::{Limits, Lookup, Overload, Secure, UpstreamError, Upstreams};
 use crate::wire::Peer;
 use crate::wire::http1::parse::HeadLimits;
 use crate::wire::http1::server::{Connections, Settings, serve};
@@ -47,6 +52,11 @@ pub struct Core {
     pub cores: usize,
     pub admission: Option<Admission>,
     pub meter: Meter,
+    /// `None`: plain HTTP is served.
+    pub tls: Option<Published<Arc<ServerConfig>>>,
+    pub client_tls: Published<ClientTls>,
+    /// Has `client_tls` read.
+    pub client_tls_wanted: Wanted,
 }
 
 impl Core {
@@ -76,6 +86,8 @@ impl Core {
         let (sweeping, looking) = (gateway.clone(), connections.clone());
         let (counted, log) = (turned_away.clone(), self.log.clone());
         let usage = Usage::new(&self.meter);
+        let door = Rc::new(self.tls.as_ref().map(Door::new));
+        let watched = door.clone();
         task::spawn(async move {
             loop {
                 task::sleep_ms(SWEEP_MS).await;
@@ -85,6 +97,9 @@ impl Core {
                 usage.look(&sweeping, &looking);
                 if let count @ 1.. = counted.take() {
                     log.warning(format_args!("{count} connections refused: too many are open"));
+                }
+                if let Some(door) = &*watched {
+                    door.report(&log);
                 }
             }
         });
@@ -113,13 +128,24 @@ impl Core {
                 None => None,
             };
             let Ok(tcp) = accepted.into_stream() else { return };
-            let stream = Stream::new(tcp);
+            let mut stream = Stream::new(tcp);
+            if let Some(door) = &*door {
+                let Some(secured) = door.secured(stream) else { return };
+                stream = secured;
+            }
             let (slot, connection) = connections.enter(stream);
             let (connections, gateway, settings) =
                 (connections.clone(), gateway.clone(), settings.clone());
+            let door = door.clone();
             task::spawn(async move {
-                let peer = Peer::new(address, false);
-                serve(&connection, &connections, &peer, &*gateway, &settings).await;
+                let peer = Peer::new(address, door.is_some());
+                let is_open = match &*door {
+                    Some(door) => Box::pin(door.open(&connection, &settings)).await,
+                    None => true,
+                };
+                if is_open {
+                    serve(&connection, &connections, &peer, &*gateway, &settings).await;
+                }
                 connections.leave(slot);
                 drop(ticket);
             });
@@ -167,7 +193,8 @@ impl Core {
             },
             keep_alive: client.keep_alive,
         };
-        let upstreams = Upstreams::new(limits, lookup(&self.names));
+        let secure = Secure::new(&self.client_tls, self.client_tls_wanted.clone());
+        let upstreams = Upstreams::new(limits, lookup(&self.names), secure);
         let seed = clock::monotonic_ns() ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let gateway = Gateway::new(
             self.plan.clone(),

@@ -1,7 +1,10 @@
 //! Putting it together: the log, the control thread, the cores, and the orderly end of them all.
 
+mod certificates;
 pub mod core;
 pub mod demo;
+mod pinned;
+mod secure;
 
 use std::fmt;
 use std::io;
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::certificates::Certificates;
 use crate::config::problem::{Problem, Severity};
 use crate::config::{self, Service};
 use crate::control::dns::{Dns, DnsSettings};
@@ -63,6 +67,8 @@ pub enum StartError {
     Plan(Vec<Problem>),
     Listen(String, io::Error),
     Driver(io::Error),
+    /// The certificates of `tls` cannot be used.
+    Tls(String),
     Control(io::Error),
     Thread(io::Error),
     Variable(&'static str, String),
@@ -93,6 +99,7 @@ impl fmt::Display for StartError {
             StartError::Driver(error) => {
                 write!(f, "io_uring was asked for and is not available: {error}")
             }
+            StartError::Tls(why) => write!(f, "cannot serve TLS: {why}"),
             StartError::Control(error) => write!(f, "cannot start the control thread: {error}"),
             StartError::Thread(error) => write!(f, "cannot start a core: {error}"),
             StartError::Variable(name, value) => write!(f, "{name} cannot be {value:?}"),
@@ -132,7 +139,19 @@ struct Beside {
     names: Names,
     feeds: Vec<Published<Vec<ServiceHost>>>,
     /// Dropping one ends its task.
-    _tasks: Vec<RunningTask>,
+    tasks: Vec<RunningTask>,
+}
+
+impl Beside {
+    /// Tells of files that could not be used, and has them looked at from now on.
+    fn keep_fresh(&mut self, certificates: &Certificates) {
+        for note in certificates.notes() {
+            self.log.warning(format_args!("{note}"));
+        }
+        for watch in certificates.watches() {
+            self.tasks.push(self.control.spawn(Box::new(watch)));
+        }
+    }
 }
 
 /// Compiles a configuration and serves it until a signal ends the process.
@@ -168,8 +187,11 @@ fn serve(plan: Plan, warnings: &[Problem]) -> Result<(), StartError> {
     let (_, driver_line) = driver::settle(machine.driver).map_err(StartError::Driver)?;
     let processors = driver::processors();
     let workers = machine.workers.unwrap_or(processors.len()).max(1);
+    let certificates = Certificates::load(&plan).map_err(StartError::Tls)?;
     let sockets = bind(&plan, workers)?;
-    let beside = beside(&plan)?;
+    let mut beside = beside(&plan)?;
+    beside.keep_fresh(&certificates);
+    let wanted = certificates.wanted(&beside.log);
     for problem in warnings {
         report(&beside.log, problem);
     }
@@ -194,6 +216,9 @@ fn serve(plan: Plan, warnings: &[Problem]) -> Result<(), StartError> {
             cores: workers,
             admission: admission.clone(),
             meter: meter.clone(),
+            tls: certificates.server.clone(),
+            client_tls: certificates.client.clone(),
+            client_tls_wanted: wanted.clone(),
         };
         cores.push(spawn(core, bell)?);
         ropes.push(rope);
@@ -265,7 +290,7 @@ fn beside(plan: &Plan) -> Result<Beside, StartError> {
         service.wait_first(until.saturating_duration_since(Instant::now()));
     }
     let feeds = services.into_iter().map(|service| service.hosts).collect();
-    Ok(Beside { log, writer, control, names, feeds, _tasks: tasks })
+    Ok(Beside { log, writer, control, names, feeds, tasks })
 }
 
 fn spawn(core: core::Core, bell: Bell) -> Result<thread::JoinHandle<()>, StartError> {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use rustls::CertificateError;
+
+use crate::net::tls::HandshakeError;
 use crate::wire::http1::body::ReadError;
 use crate::wire::http1::client::ExchangeError;
 use crate::wire::http1::parse::ParseError;
@@ -13,6 +16,8 @@ pub enum UpstreamError {
     /// The name has no address.
     Resolve(Box<str>),
     Connect(SocketAddr, io::Error),
+    /// The connection could not be encrypted, or the certificate does not count.
+    Handshake(HandshakeError),
     TimedOut,
     /// Closed before the first byte of an answer.
     Closed,
@@ -76,6 +81,7 @@ impl fmt::Display for UpstreamError {
             UpstreamError::Connect(address, error) => {
                 write!(f, "dial tcp {address}: connect: {}", reason(error))
             }
+            UpstreamError::Handshake(error) => handshake(error, f),
             UpstreamError::TimedOut => f.write_str("context deadline exceeded"),
             UpstreamError::Closed => f.write_str("EOF"),
             UpstreamError::Truncated => f.write_str("unexpected EOF"),
@@ -94,6 +100,25 @@ impl fmt::Display for UpstreamError {
             }),
             UpstreamError::Scheme(scheme) => write!(f, "unsupported protocol scheme \"{scheme}\""),
         }
+    }
+}
+
+fn handshake(error: &HandshakeError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let HandshakeError::Tls(rustls::Error::InvalidCertificate(why)) = error else {
+        return match error {
+            HandshakeError::PlainHttp => {
+                f.write_str("http: server gave HTTP response to HTTPS client")
+            }
+            other => write!(f, "{other}"),
+        };
+    };
+    f.write_str("tls: failed to verify certificate: x509: ")?;
+    match why {
+        CertificateError::UnknownIssuer => f.write_str("certificate signed by unknown authority"),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            f.write_str("certificate has expired or is not yet valid")
+        }
+        other => write!(f, "{other}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reaching backends: this core's connections to every host, and one exchange over them.
 
 pub mod cache;
+pub mod connect;
 pub mod error;
 pub mod pool;
 pub mod target;
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 pub use cache::HttpCache;
+pub use connect::Secure;
 pub use error::{Overload, UpstreamError};
 pub use pool::{Limits, Lookup, Pool};
 pub use target::Target;
@@ -26,11 +28,12 @@ pub struct Upstreams {
     pools: RefCell<HashMap<Target, Rc<Pool>>>,
     limits: Limits,
     lookup: Lookup,
+    secure: Rc<Secure>,
 }
 
 impl Upstreams {
-    pub fn new(limits: Limits, lookup: Lookup) -> Upstreams {
-        Upstreams { pools: RefCell::default(), limits, lookup }
+    pub fn new(limits: Limits, lookup: Lookup, secure: Secure) -> Upstreams {
+        Upstreams { pools: RefCell::default(), limits, lookup, secure: Rc::new(secure) }
     }
 
     /// The pool of a target. Callers keep it: finding it again costs a look-up by name.
@@ -48,7 +51,8 @@ impl Upstreams {
                 return Err(UpstreamError::Overloaded(Overload::Hosts));
             }
         }
-        let pool = Rc::new(Pool::new(target.clone(), self.limits.clone(), self.lookup.clone()));
+        let (limits, lookup) = (self.limits.clone(), self.lookup.clone());
+        let pool = Rc::new(Pool::new(target.clone(), limits, lookup, self.secure.clone()));
         pools.insert(target.clone(), pool.clone());
         Ok(pool)
     }

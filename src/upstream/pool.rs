@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 
+use super::connect::Secure;
 use super::error::{Overload, UpstreamError};
 use super::target::{HostName, Target};
 use super::turns::{QueueFull, Turn, Turns};
@@ -46,6 +47,7 @@ pub struct Pool {
     target: Target,
     limits: Limits,
     lookup: Lookup,
+    secure: Rc<Secure>,
     idle: Rc<IdleList<Connection>>,
     dials: Turns,
 }
@@ -61,7 +63,7 @@ pub struct Attempt {
 }
 
 impl Pool {
-    pub(super) fn new(target: Target, limits: Limits, lookup: Lookup) -> Pool {
+    pub(super) fn new(target: Target, limits: Limits, lookup: Lookup, secure: Rc<Secure>) -> Pool {
         let idle_max = if limits.keep_alive { limits.idle_max } else { 0 };
         Pool {
             target,
@@ -69,6 +71,7 @@ impl Pool {
             dials: Turns::new(limits.dials_max, limits.waiting_max),
             limits,
             lookup,
+            secure,
         }
     }
 
@@ -137,9 +140,7 @@ impl Pool {
     }
 
     async fn open(&self, deadline: Tick) -> Result<Connection, UpstreamError> {
-        if self.target.is_tls {
-            return Err(UpstreamError::Scheme("https".into()));
-        }
+        let request_deadline = deadline;
         let deadline = match self.limits.connect_ms {
             0 => deadline,
             connect_ms => deadline.min(clock::now().plus_ms(connect_ms)),
@@ -150,7 +151,10 @@ impl Pool {
         if let Some(connection) = self.idle.take(clock::now()) {
             return Ok(connection);
         }
-        let stream = connect_any(&addresses, self.target.port, deadline).await?;
+        let mut stream = connect_any(&addresses, self.target.port, deadline).await?;
+        if self.target.is_tls {
+            stream = self.secure.secure(stream, &self.target.name, request_deadline).await?;
+        }
         self.idle.opened();
         Ok(Connection::new(stream))
     }
@@ -216,10 +220,13 @@ async fn connect_any(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::task::Poll;
 
+    use super::super::connect::ClientTls;
     use super::*;
     use crate::net::driver;
+    use crate::shared::published::Published;
 
     fn pool(dials_max: usize, waiting_max: usize) -> Pool {
         let limits = Limits {
@@ -234,7 +241,9 @@ mod tests {
         };
         let lookup: Lookup =
             Rc::new(|name| Box::pin(std::future::ready(Err(UpstreamError::Resolve(name.into())))));
-        Pool::new(Target::new(false, "127.0.0.1", 1), limits, lookup)
+        let published = Published::new(ClientTls::Unread);
+        let secure = Rc::new(Secure::new(&published, Arc::new(|| {})));
+        Pool::new(Target::new(false, "127.0.0.1", 1), limits, lookup, secure)
     }
 
     fn soon() -> Tick {

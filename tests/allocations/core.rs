@@ -14,6 +14,8 @@ use shoal::net::listener;
 use shoal::server::core::Core;
 use shoal::shared::log::Log;
 use shoal::shared::meter::Meter;
+use shoal::shared::published::Published;
+use shoal::upstream::connect::ClientTls;
 use shoal::{config, features, plan};
 
 use super::counting;
@@ -45,6 +47,9 @@ pub fn while_serving(configuration: &Value, work: impl FnOnce(SocketAddr)) {
         cores: 1,
         admission: None,
         meter: Meter::default(),
+        tls: None,
+        client_tls: Published::new(ClientTls::Unread),
+        client_tls_wanted: Arc::new(|| {}),
     };
     let (mut rope, bell) = bell::bell().unwrap();
     let builder = thread::Builder::new().name("core-0".to_owned()).stack_size(STACK_BYTES);

@@ -6,6 +6,7 @@ pub mod one_core;
 pub mod pattern;
 pub mod ports;
 pub mod process;
+pub mod tls;
 pub mod upstream;
 pub mod wait;
 

@@ -17,6 +17,8 @@ use shoal::shared::admission::Admission;
 use shoal::shared::log::Log;
 use shoal::shared::meter::{self, Meter};
 use shoal::shared::metric;
+use shoal::shared::published::Published;
+use shoal::upstream::connect::ClientTls;
 use shoal::{config, features, plan};
 
 use super::eventually;
@@ -69,6 +71,9 @@ impl OneCore {
             cores: 1,
             admission: Admission::new(connections_max, per_address_max),
             meter: meter.clone(),
+            tls: None,
+            client_tls: Published::new(ClientTls::Unread),
+            client_tls_wanted: Arc::new(|| {}),
         };
         let (rope, bell) = bell::bell().expect("a pipe");
         let builder = thread::Builder::new().name("core-0".to_owned()).stack_size(STACK_BYTES);

@@ -20,6 +20,8 @@ const LEVELS: &[(&[&str], &str)] = &[
     (&["## Backends"], "config/backend.rs"),
 ];
 const UNBUILT_PARTS: &str = "### Parts of the root that are not built";
+/// The headings whose rows are the members of objects that are read by a table.
+const SHAPED: &[&str] = &["### `tls` at the root", "### `client_tls` at the root"];
 /// Where the tables of objects that are kept as JSON stand.
 const SHAPES: &[&str] = &["config/shape.rs", "config/agent.rs"];
 /// Commands whose work is not built: their flags have no rows.
@@ -122,7 +124,9 @@ fn shapes(sources: &[Source], reference: &Reference, findings: &mut Vec<String>)
     let read = SHAPES.iter().flat_map(|file| found(&member, &code(sources, file))).collect();
     let rows = reference.section(UNBUILT_PARTS).lines().filter_map(|line| line.strip_prefix("| "));
     let inside = rows.flat_map(|row| found(&CODE, row.split('|').nth(1).unwrap_or_default()));
-    compare(UNBUILT_PARTS, &inside.collect(), &read, findings);
+    let shaped = SHAPED.iter().flat_map(|heading| reference.rows(heading));
+    let last = |key: String| key.rsplit('.').next().unwrap_or_default().to_owned();
+    compare(UNBUILT_PARTS, &inside.chain(shaped.map(last)).collect(), &read, findings);
 }
 
 /// The namespaces of the registry, and what their blocks may hold.

@@ -19,7 +19,7 @@ use super::world::{Clock, Dice, Tasks};
 use crate::net::clock::Tick;
 use crate::net::deadline::{GRAIN_MS, Table};
 use crate::shared::admission::{Admission, Refusal, Ticket};
-use crate::shared::tally::TokenBucket;
+use crate::shared::tally::{Rate, TokenBucket};
 use crate::upstream::turns::{QueueFull, Turns};
 use crate::wire::http1::idle::{IdleList, Kept, Lease};
 
@@ -213,7 +213,7 @@ impl Core {
             sockets: RefCell::default(),
             admission: admission.unwrap(),
             clients: RefCell::default(),
-            bucket: TokenBucket::new(f64::from(bounds.rate), bounds.capacity, 0),
+            bucket: TokenBucket::new(Rate::new(f64::from(bounds.rate), bounds.capacity), 0),
             taken: Cell::new(0),
             dials: Turns::new(bounds.dials_max, bounds.waiting_max),
             dialing: Cell::new(0),

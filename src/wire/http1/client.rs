@@ -194,7 +194,7 @@ impl Response {
 
     /// The socket and the number of bytes still in it, when the rest of the body may be moved without being seen.
     pub fn splice_source(&self) -> Option<(&Stream, u64)> {
-        if self.reader.has_buffered(&self.head.bytes) || self.lease.stream()?.is_tls() {
+        if self.reader.has_buffered(&self.head.bytes) || self.lease.get()?.stream().is_tls() {
             return None;
         }
         Some((self.lease.get()?.stream(), self.reader.length_left()?))

@@ -19,6 +19,7 @@ use crate::config::{self, problem::Severity};
 use crate::message::forwarded::ClientIp;
 use crate::message::head::RequestHead;
 use crate::message::route_params::RouteParams;
+use crate::shared::log::Log;
 use crate::stage::{AddedHeaders, CallBody, clock};
 use crate::wire::Peer;
 
@@ -171,6 +172,7 @@ fn seen(stage: &dyn EndpointStage, headers: &[(&str, &str)]) -> (u16, BTreeMap<S
         body: CallBody::Empty,
         client: ClientIp::Peer(peer.address.ip()),
         deadline: clock::now().plus_ms(1_000),
+        log: &Log::silent(),
         claims: None,
         added: AddedHeaders::default(),
     };

@@ -8,7 +8,7 @@ use crate::message::route_params::RouteParams;
 use crate::plan::feature::EndpointDraft;
 use crate::plan::limits::RateLimitOptions;
 use crate::shared::log::Log;
-use crate::stage::{CallBody, EndpointStage, Exchange, Step};
+use crate::stage::{AddedHeaders, CallBody, EndpointStage, Exchange, Step};
 use crate::wire::{Peer, Reply};
 
 /// Compiles a block at the endpoint `/t/{tenant}`.
@@ -58,6 +58,8 @@ fn request(stage: &dyn EndpointStage, headers: &[(&str, &str)], tenant: &str) ->
         client: ClientIp::Peer(peer.address.ip()),
         deadline: clock::now().plus_ms(1000),
         log: &Log::silent(),
+        claims: None,
+        added: AddedHeaders::default(),
     };
     let mut reply = match stage.on_request(&mut exchange).expect("no failure") {
         Step::Next => Reply::empty(200),

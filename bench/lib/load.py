@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -37,20 +38,22 @@ def _finish(child, after_seconds, limit_seconds):
 
 
 def closed(port, job, path, workload, seconds, cores, press):
-    """One run of a closed loop by the program `press`, or by wrk where there is none."""
+    """One run of a closed loop by the program `press`; by wrk where there is none, and over TLS."""
     threads = min(len(cores), workload.connections)
     arguments = []
     if job.method == "POST":
         arguments = ["post", job.body_bytes]
     elif workload.routes:
         arguments = ["routes", workload.routes]
-    if press:
+    if press and not workload.tls:
         child = _start([press, port, threads, workload.connections, f"{seconds:g}", path, *arguments], cores)
         after_seconds = seconds + 40
     else:
+        scheme = "https" if workload.tls else "http"
+        headers = ["-H", "Connection: close"] if workload.one_each else []
         # wrk knows whole seconds only: it is told more and interrupted.
-        child = _start([need("wrk"), "-t", threads, "-c", workload.connections, "-d", f"{int(seconds) + 60}s",
-                        "--timeout", "30s", "-s", LUA, f"http://127.0.0.1:{port}{path}", "--", *arguments], cores)
+        child = _start([need("wrk"), "-t", threads, "-c", workload.connections, "-d", f"{int(seconds) + 60}s", *headers,
+                        "--timeout", "30s", "-s", LUA, f"{scheme}://127.0.0.1:{port}{path}", "--", *arguments], cores)
         after_seconds = seconds
     try:
         return stats.parse_closed(_finish(child, after_seconds, 40))
@@ -69,9 +72,14 @@ def oha(port, path, workload, rate, seconds, cores):
         raise BenchError(f"oha printed no JSON: {error.doc.strip()[-300:] or 'nothing'}") from error
 
 
-def ask(port, job, path):
+def ask(port, job, path, is_tls=False):
     """One request of the job: (status, body)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    if is_tls:
+        # The certificate was made for this run and signs itself.
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(job.method, path, b"x" * job.body_bytes or None)
         answer = connection.getresponse()
@@ -80,14 +88,14 @@ def ask(port, job, path):
         connection.close()
 
 
-def check_answer(port, upstream_port, job, path):
+def check_answer(port, upstream_port, job, path, is_tls=False):
     """Raises if the gateway's answer is not what the job's should be: nobody is measured failing."""
     plain = {"/json": "/10k", "/agg2": "/10k", "/agg4": "/10k", "/seq2": "/10k"}.get(path, path)
     if plain.startswith("/r0/"):
         plain = "/300"
     _, source = ask(upstream_port, job, plain)
     try:
-        status, body = ask(port, job, path)
+        status, body = ask(port, job, path, is_tls)
     except (OSError, http.client.HTTPException) as error:
         raise BenchError(f"{path} is not answered: {error}") from error
     if status != 200:

@@ -70,13 +70,15 @@ class Runner:
         process = self.start(argv, cores, port, target.name, env)
         job = JOBS[workload.job]
         path = job.path if target.merges or not job.reference else job.reference
-        return process, port, job, path, load.check_answer(port, self.options.port, job, path)
+        size = load.check_answer(port, self.options.port, job, path, workload.tls)
+        return process, port, job, path, size
 
     def takers(self, workload):
         """The targets that can do the job, or stand in as its reference."""
         job = JOBS[workload.job]
         return [one for one in self.targets
                 if (one.routes or not workload.routes)
+                and (one.speaks_tls or not workload.tls)
                 and (one.merges or not job.reference or one is self.reference)]
 
     def measure(self, workload, takers):

@@ -29,6 +29,11 @@ class Target:
         return self.kind in ("shoal", "krakend")
 
     @property
+    def speaks_tls(self):
+        """Towards clients, as it is configured here."""
+        return self.kind in ("shoal", "krakend", "nginx", "haproxy")
+
+    @property
     def routes(self):
         return self.kind in ("shoal", "krakend", "nginx")
 
@@ -59,9 +64,21 @@ def locked_version(name):
     return found[1] if found else "unknown"
 
 
+def pair(folder):
+    """A certificate and its key for P-256, the same kind for every target: paths. Both in one file: `both.pem`."""
+    certificate, key = folder / "gateway.pem", folder / "gateway.key"
+    subprocess.run(
+        [need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+         "2", "-subj", "/CN=gateway", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True, timeout=20)
+    (folder / "both.pem").write_text(certificate.read_text() + key.read_text())
+    return certificate, key
+
+
 def _shoal(binary, folder, port, upstream_port, workload):
     config = folder / "krakend.json"
-    config.write_text(json.dumps(krakend_json(port, upstream_port, workload.routes)))
+    files = pair(folder) if workload.tls else None
+    config.write_text(json.dumps(krakend_json(port, upstream_port, workload.routes, files)))
     return [binary, "run", "-c", config], {"SHOAL_WORKERS": str(workload.workers)}
 
 
@@ -74,6 +91,11 @@ def _krakend(binary, folder, port, upstream_port, workload):
 def _nginx(binary, folder, port, upstream_port, workload):
     routes = "".join(f"location /r{number}/items/ {{ proxy_pass http://upstream/300/; }}\n"
                      for number in range(workload.routes))
+    secure, files = "", ""
+    if workload.tls:
+        certificate, key = pair(folder)
+        secure = "ssl"
+        files = f"ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;"
     config = folder / "nginx.conf"
     # Bodies stay in memory in both directions, as in the gateways that stream them.
     config.write_text(f"""
@@ -104,7 +126,8 @@ http {{
   proxy_busy_buffers_size 256k;
   proxy_max_temp_file_size 0;
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} {secure} backlog=4096;
+    {files}
     location / {{ proxy_pass http://upstream; }}
     {routes}
   }}
@@ -114,6 +137,10 @@ http {{
 
 
 def _haproxy(binary, folder, port, upstream_port, workload):
+    secure = ""
+    if workload.tls:
+        pair(folder)
+        secure = f"ssl crt {folder}/both.pem ssl-min-ver TLSv1.3"
     config = folder / "haproxy.cfg"
     config.write_text(f"""
 global
@@ -130,7 +157,7 @@ defaults
   timeout server 120s
   timeout http-keep-alive 120s
 listen gateway
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096 {secure}
   maxconn 12000
   server upstream 127.0.0.1:{upstream_port} pool-purge-delay 120s
 """)

@@ -51,6 +51,10 @@ class Workload:
     shares_cores: bool = False
     #: a sample takes so many times the seconds that are asked for
     stretch: float = 1
+    #: clients speak TLS 1.3 with the gateway
+    tls: bool = False
+    #: every request opens its own connection
+    one_each: bool = False
 
 
 def _table():
@@ -69,6 +73,10 @@ def _table():
             # Thousands of connections are opened within the sample.
             stretch = 2 if count > 1000 else 1
             yield Workload(f"{job}-c{count}", f"the same as {job}", job, count, stretch=stretch)
+    yield Workload("300-tls", "300 B passed through, over TLS 1.3", "300", tls=True)
+    yield Workload("1m-tls", "1 MiB passed through, over TLS 1.3", "1m", tls=True)
+    yield Workload("handshakes", "a connection and a full handshake of TLS 1.3 for each 300 B", "300", tls=True,
+                   one_each=True)
     for count in (10, 100, 1000, 10000):
         yield Workload(f"routes-{count}", f"300 B through one of {count} routes at random", "routes", routes=count)
     yield Workload("idle", "10,000 connections that have made one request each", "300", 10000, "idle")
@@ -85,8 +93,8 @@ WORKLOADS = {one.name: one for one in _table()}
 QUICK = ["300", "10k", "agg2"]
 
 
-def krakend_json(port, upstream_port, routes):
-    """The configuration of Shoal and of KrakenD: the same text for both."""
+def krakend_json(port, upstream_port, routes, pair=None):
+    """The configuration of Shoal and of KrakenD: the same text for both. `pair`: certificate and key, to speak TLS."""
     def backend(path, **more):
         return {"url_pattern": path, **more}
 
@@ -103,7 +111,9 @@ def krakend_json(port, upstream_port, routes):
     endpoints.append({"endpoint": "/seq2", "extra_config": {"proxy": {"sequential": True}}, "backend": [
         backend("/10k", allow=PICKED), backend("/10k/{resp0_id}", allow=PICKED, group="second")]})
     endpoints += [passed(f"/r{number}/items/{{item}}", to="/300/{item}") for number in range(routes)]
+    tls = {"tls": {"keys": [{"public_key": str(pair[0]), "private_key": str(pair[1])}]}} if pair else {}
     return {
+        **tls,
         "version": 3, "port": port, "listen_ip": "127.0.0.1", "timeout": "60s",
         "host": [f"http://127.0.0.1:{upstream_port}"], "max_idle_connections_per_host": 8192,
         "extra_config": {"router": {"disable_access_log": True}},

@@ -66,3 +66,29 @@ impl Task for FileWatch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_change_a_file_leaves_another_mark() {
+        let folder = std::env::temp_dir().join(format!("file-watch-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("a.pem");
+        let watch = FileWatch::new("test", vec![path.clone()], Box::new(|_| {}));
+        let mut marks = vec![watch.look()];
+        std::fs::write(&path, "one").unwrap();
+        marks.push(watch.look());
+        std::fs::write(&path, "longer").unwrap();
+        marks.push(watch.look());
+        std::fs::write(folder.join("b.pem"), "longer").unwrap();
+        std::fs::rename(folder.join("b.pem"), &path).unwrap();
+        marks.push(watch.look());
+        for pair in marks.windows(2) {
+            assert_ne!(pair[0], pair[1]);
+        }
+        assert_eq!(watch.look(), marks[3]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

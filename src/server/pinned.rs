@@ -137,3 +137,31 @@ fn moment(tag: u8, text: &[u8]) -> Option<u64> {
     let time = chrono::NaiveDateTime::parse_from_str(&text, "%Y%m%d%H%M%SZ").ok()?;
     u64::try_from(time.and_utc().timestamp()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificates_days_are_read() {
+        let mut params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        for (year, until) in [(2049, 2_493_072_000), (2060, 2_840_140_800)] {
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            assert_eq!(validity(certificate.der()), Some((1_577_836_800, until)), "{year}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_no_days() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        for end in 0..80 {
+            assert_eq!(validity(&der[..end]), None, "{end}");
+        }
+        assert_eq!(validity(&[0x30, 0x84, 0xFF, 0xFF, 0xFF, 0xFF]), None);
+    }
+}

@@ -153,3 +153,18 @@ async fn linger(stream: &Stream) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_from_records() {
+        for text in ["GET / HTTP/1.1\r\n", "POST /a HTTP/1.1\r\n", "HTTP/1.1 400 Bad Request\r\n"] {
+            assert!(is_plain_http(text.as_bytes()), "{text}");
+        }
+        for bytes in [&b"\x16\x03\x01\x00\x05"[..], b"GET", b"PRI * HTTP/2.0", b""] {
+            assert!(!is_plain_http(bytes));
+        }
+    }
+}

@@ -34,6 +34,8 @@ mod integration {
     mod pool;
     /// Limits of rates, over all cores.
     mod rate_limits;
+    /// CORS, hosts and bots around everything.
+    mod security;
     /// The end: drain, bounds, a second signal.
     mod shutdown;
     /// One request in is one request out.

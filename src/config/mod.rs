@@ -10,6 +10,7 @@ mod endpoint;
 mod env;
 pub mod extra;
 mod fields;
+pub mod go_regex;
 mod headers;
 pub mod host;
 pub mod keys;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::bounds::{Limiter, Shadow};
 use super::fetch::Context;
 use super::headers;
+use super::service::{enter, leave};
 use super::{Gateway, reply};
 use crate::json::Document;
 use crate::message::head::RequestHead;
@@ -15,9 +16,7 @@ use crate::plan::endpoint::{EndpointPlan, Pipe};
 use crate::plan::statics::StaticPlan;
 use crate::shared::refusals::Bound;
 use crate::stage::ids::EndpointId;
-use crate::stage::{
-    AddedHeaders, Answer, CallBody, Cause, Claims, Exchange, Failure, Outcome, Step,
-};
+use crate::stage::{AddedHeaders, Answer, CallBody, Cause, Claims, Exchange, Failure, Outcome};
 use crate::wire::body::CollectError;
 use crate::wire::http1::body::ReadError;
 use crate::wire::{Incoming, Peer, Reply, Request};
@@ -67,27 +66,10 @@ impl Gateway {
         exchange: &mut Exchange<'_>,
     ) -> Reply {
         let stages = &self.endpoints[id.index()].around;
-        let mut ran = 0;
-        let mut stopped = None;
-        for stage in stages {
-            ran += 1;
-            let step = match stage.on_request(exchange) {
-                Ok(Step::Next) => continue,
-                Ok(Step::Done(reply)) => Ok(Some(reply)),
-                Ok(Step::Wait(wait)) => wait.await,
-                Err(failure) => Err(failure),
-            };
-            stopped = match step {
-                Ok(reply) => reply,
-                Err(failure) => Some(Reply::empty(failure.status())),
-            };
-            if stopped.is_some() {
-                break;
-            }
-        }
-        let mut reply = match stopped {
-            Some(reply) => reply,
-            None => {
+        let (ran, step) = enter(stages, exchange).await;
+        let mut reply = match step {
+            Ok(Some(reply)) => reply,
+            Ok(None) => {
                 let mut outcome = self.outcome(id, endpoint, exchange).await;
                 self.log_outcome(endpoint, &outcome);
                 let mut inside_out = stages.iter().rev();
@@ -96,10 +78,14 @@ impl Gateway {
                     None => reply::of_outcome(&self.plan.router, endpoint, exchange, outcome),
                 }
             }
+            Err(failure) => {
+                if !failure.message.is_empty() {
+                    self.log_failure(endpoint, &failure);
+                }
+                Reply::empty(failure.status())
+            }
         };
-        for stage in stages[..ran].iter().rev() {
-            stage.on_reply(exchange, &mut reply);
-        }
+        leave(&stages[..ran], exchange, &mut reply);
         reply
     }
 

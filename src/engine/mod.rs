@@ -9,6 +9,7 @@ pub mod headers;
 pub mod pipe;
 pub mod race;
 pub mod reply;
+mod service;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -20,7 +21,6 @@ use crate::message::head::TargetForm;
 use crate::message::parameter;
 use crate::message::path::{self, RequestTarget};
 use crate::message::route_params::RouteParams;
-use crate::net::clock;
 use crate::plan::backend::{BackendPlan, HostPlan};
 use crate::plan::route::{self, Found, Redirect};
 use crate::plan::{PlanHandle, RouteTarget};
@@ -28,10 +28,11 @@ use crate::shared::log::Log;
 use crate::shared::names::ServiceHost;
 use crate::shared::published::{Published, Reader};
 use crate::shared::refusals::{Bound, Refusals};
-use crate::stage::ids::HostId;
+use crate::stage::ids::{EndpointId, HostId};
 use crate::stage::{CallStage, EndpointStage};
 use crate::upstream::{Pool, Target, UpstreamError, Upstreams};
 use crate::wire::{Body, Handle, HeaderBlock, Peer, Reply, Request};
+use service::ServiceStages;
 
 /// The plan at work on one core, with this core's connections and stages.
 pub struct Gateway {
@@ -41,6 +42,8 @@ pub struct Gateway {
     hosts: Vec<Host>,
     feeds: RefCell<Vec<Reader<Vec<ServiceHost>>>>,
     endpoints: Vec<EndpointStages>,
+    /// Stages around all requests; most configurations have none.
+    service: Option<Box<ServiceStages>>,
     log: Log,
     /// For work that outlives its request, such as shadow calls.
     me: Weak<Gateway>,
@@ -109,7 +112,9 @@ impl Gateway {
         let hosts = plan.hosts.iter().map(|host| Host::of(host, &upstreams)).collect();
         let feeds = RefCell::new(feeds.iter().map(Published::reader).collect());
         let endpoints = plan.endpoints.iter().map(EndpointStages::of).collect();
+        let service = ServiceStages::of(&plan, &log);
         Rc::new_cyclic(|me| Gateway {
+            service,
             plan,
             upstreams,
             hosts,
@@ -220,42 +225,67 @@ impl Gateway {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// Finds what the request is for. Everything that is refused here is refused before any backend hears of it.
-    async fn route(&self, request: &Request<'_>) -> Reply {
+    /// Finds what the request is for, and gives its decoded path.
+    ///
+    /// # Errors
+    /// The reply to what is refused, or answered, before any stage or backend hears of it.
+    fn locate<'p>(
+        &self,
+        request: &Request<'p>,
+        decoded: &'p mut Vec<u8>,
+        params: &mut RouteParams,
+        found: &mut Found,
+    ) -> Result<&'p [u8], Reply> {
         let head = request.head;
         if head.form == TargetForm::Asterisk {
-            return Reply::empty(200);
+            return Err(Reply::empty(200));
         }
-        let Ok(target) = RequestTarget::parse(head.method_name(), head.target()) else {
-            return Reply { close: true, ..Reply::empty(400) };
+        if RequestTarget::parse(head.method_name(), head.target()).is_err() {
+            return Err(Reply { close: true, ..Reply::empty(400) });
+        }
+        let Ok(path) = path::decode(head.path(), decoded) else {
+            return Err(Reply { close: true, ..Reply::empty(400) });
         };
-        let mut decoded = Vec::new();
-        let Ok(path) = path::decode(head.path(), &mut decoded) else {
-            return Reply { close: true, ..Reply::empty(400) };
-        };
-        let mut params = RouteParams::default();
-        let found = self.plan.routes.find(head.method_name(), path, &mut params);
-        if let Found::Redirect(redirect) = found {
-            return redirected(&target, &redirect, request);
+        *found = self.plan.routes.find(head.method_name(), path, params);
+        Ok(path)
+    }
+
+    /// The reply where a parameter is still encoded.
+    fn refused_param(&self, path: &[u8], params: &RouteParams) -> Option<Reply> {
+        if !self.plan.router.check_params {
+            return None;
         }
-        if self.plan.router.check_params
-            && let Some(bad) = params.iter(path).find_map(|value| parameter::check(value).err())
-        {
-            return plain_text(400, bad.to_string());
+        let mut values = params.iter(path);
+        let bad = values.find_map(|value| parameter::check(value).err())?;
+        Some(plain_text(400, bad.to_string()))
+    }
+
+    /// The endpoint that was found, if it is not one of the gateway's own.
+    fn endpoint_of(&self, found: &Found) -> Option<EndpointId> {
+        match found {
+            Found::Endpoint(id) => match self.plan.targets[*id as usize] {
+                RouteTarget::Endpoint(id) => Some(id),
+                _ => None,
+            },
+            _ => None,
         }
+    }
+
+    /// Answers what is not for an endpoint.
+    async fn answer_itself(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        params: &RouteParams,
+        found: Found,
+    ) -> Reply {
         match found {
             Found::Endpoint(id) => match &self.plan.targets[id as usize] {
-                // What most requests want is part of this future; everything else is boxed, so that it stays small.
-                RouteTarget::Endpoint(id) => match self.load.enter() {
-                    Some(_in_flight) => self.run(*id, request, path, &params).await,
-                    None => self.too_busy(),
-                },
                 RouteTarget::Health => builtin::health(),
-                RouteTarget::Echo => Box::pin(builtin::echo(request, path)).await,
-                RouteTarget::Debug => {
-                    Box::pin(builtin::debug(request, path, &params, &self.log)).await
-                }
+                RouteTarget::Echo => builtin::echo(request, path).await,
+                RouteTarget::Debug => builtin::debug(request, path, params, &self.log).await,
                 RouteTarget::Options(allow) => self.options(allow),
+                RouteTarget::Endpoint(_) => self.too_busy(),
             },
             Found::MethodNotAllowed { allow } => self.method_not_allowed(&allow),
             Found::NotFound | Found::Redirect(_) => self.not_found(),
@@ -311,8 +341,12 @@ fn plain_text(status: u16, text: String) -> Reply {
     reply
 }
 
-fn redirected(target: &RequestTarget<'_>, redirect: &Redirect, request: &Request<'_>) -> Reply {
-    let location = route::location(target, redirect, request.head.header("x-forwarded-prefix"));
+fn redirected(redirect: &Redirect, request: &Request<'_>) -> Reply {
+    let head = request.head;
+    let Ok(target) = RequestTarget::parse(head.method_name(), head.target()) else {
+        return Reply::empty(400);
+    };
+    let location = route::location(&target, redirect, head.header("x-forwarded-prefix"));
     let mut reply = Reply::empty(redirect.code);
     let address: Cow<'_, [u8]> = location.header();
     reply.headers.push(b"Location", &address);
@@ -325,11 +359,35 @@ fn redirected(target: &RequestTarget<'_>, redirect: &Redirect, request: &Request
 
 impl Handle for Gateway {
     async fn handle<'r>(&'r self, request: Request<'r>) -> Reply {
-        let began = if self.plan.router.access_log { clock::monotonic_ns() } else { 0 };
-        let reply = self.route(&request).await;
-        if self.plan.router.access_log {
-            self.log_access(&request, reply.status, clock::monotonic_ns() - began);
+        let began = self.begin();
+        let mut decoded = Vec::new();
+        let mut params = RouteParams::default();
+        let mut found = Found::NotFound;
+        let path = match self.locate(&request, &mut decoded, &mut params, &mut found) {
+            Ok(path) => path,
+            Err(reply) => return reply,
+        };
+        if let Some(stages) = &self.service {
+            return Box::pin(self.visit(stages, &request, path, &params, found)).await;
         }
+        if let Found::Redirect(redirect) = &found {
+            return redirected(redirect, &request);
+        }
+        if let Some(refused) = self.refused_param(path, &params) {
+            self.log_request(&request, refused.status, began);
+            return refused;
+        }
+        // What most requests want is part of this future; everything else is boxed, so that it stays small.
+        let endpoint = self.endpoint_of(&found);
+        let reply = if let Some(id) = endpoint {
+            match self.load.enter() {
+                Some(_in_flight) => self.run(id, &request, path, &params).await,
+                None => self.too_busy(),
+            }
+        } else {
+            Box::pin(self.answer_itself(&request, path, &params, found)).await
+        };
+        self.log_request(&request, reply.status, began);
         reply
     }
 

@@ -6,6 +6,7 @@ pub mod modifier;
 pub mod proxy;
 pub mod qos;
 pub mod router;
+pub mod security;
 pub mod shoal;
 pub mod unbuilt;
 
@@ -42,6 +43,9 @@ pub static ALL: &[&dyn Feature] = &[
     &qos::http_cache::HttpCache,
     &qos::ratelimit_service::RateLimitService,
     &shoal::http_cache::HttpCache,
+    &security::bot_detector::BotDetector,
+    &security::cors::Cors,
+    &security::http::Http,
     &shoal::limits::Limits,
     &shoal::ratelimit::RateLimit,
     // Known, and not built yet.
@@ -58,9 +62,6 @@ pub static ALL: &[&dyn Feature] = &[
     &unbuilt("plugin/http-client", BACKEND, Without::Feature),
     &unbuilt("plugin/http-server", SERVICE, Without::Feature),
     &unbuilt("plugin/req-resp-modifier", ENDPOINT_AND_BACKEND, Without::Feature),
-    &unbuilt("security/bot-detector", SERVICE_AND_ENDPOINT, Without::Feature),
-    &unbuilt("security/cors", SERVICE, Without::Feature),
-    &unbuilt("security/http", SERVICE, Without::Feature),
     &unbuilt("telemetry/gelf", SERVICE, Without::Feature),
     &unbuilt("telemetry/influx", SERVICE, Without::Feature),
     &unbuilt("telemetry/logging", SERVICE, Without::Feature),

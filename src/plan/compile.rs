@@ -11,12 +11,13 @@ use super::backend::{BackendPlan, CacheOptions, HostPlan, Hosts, StatusRule};
 use super::common::Common;
 use super::endpoint::{EndpointPlan, ForwardedHeaders, Pipe, Propagated, Shadows};
 use super::feature::{
-    BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, Site, in_order,
+    BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, ServiceSlot, ServiceStageBuilder,
+    Site, in_order,
 };
 use super::route::{RoutesBuilder, param_names};
 use super::router::RouterOptions;
 use super::template::UrlTemplate;
-use super::{ClientPlan, Feed, ListenPlan, Plan, RouteTarget};
+use super::{ClientPlan, Feed, ListenPlan, Plan, RouteTarget, ServiceStages};
 use crate::config::extra::ExtraConfig;
 use crate::config::host::{Host, HostName as ConfigHostName, Scheme};
 use crate::config::keys;
@@ -146,6 +147,7 @@ impl Compiler<'_> {
             hosts: hosts.plans,
             feeds: hosts.feeds,
             router: options.compile(),
+            stages: service_stages(draft.stages),
             listen: listen(service),
             client: client(service),
             limits: draft.limits,
@@ -420,6 +422,11 @@ impl Compiler<'_> {
         }
         (table.builder.build(), table.targets)
     }
+}
+
+fn service_stages(stages: Vec<(ServiceSlot, ServiceStageBuilder)>) -> ServiceStages {
+    let (outside, inside) = stages.into_iter().partition(|(slot, _)| slot.is_outside_of_router());
+    ServiceStages { outside_of_router: in_order(outside), inside_of_router: in_order(inside) }
 }
 
 struct RouteTable {

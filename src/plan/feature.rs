@@ -12,10 +12,13 @@ use super::statics::StaticPlan;
 use crate::config::extra::Block;
 use crate::config::problem::Problem;
 use crate::json::FlatmapOp;
+use crate::shared::log::Log;
 use crate::stage::{CallStage, EndpointStage};
 
 /// Makes a core's instance of a stage: the blueprint crosses threads, the stage never does.
 pub type EndpointStageBuilder = Box<dyn Fn() -> Box<dyn EndpointStage> + Send + Sync>;
+/// The same for stages around all requests; they may keep the log.
+pub type ServiceStageBuilder = Box<dyn Fn(&Log) -> Box<dyn EndpointStage> + Send + Sync>;
 /// The same for stages around calls.
 pub type CallStageBuilder = Box<dyn Fn() -> Box<dyn CallStage> + Send + Sync>;
 
@@ -40,6 +43,22 @@ pub trait Feature: Sync {
     /// # Errors
     /// [`Fallback`] says why it was not installed, and what the original does then.
     fn compile(&self, block: &Block, site: &mut Site<'_>) -> Result<(), Fallback>;
+}
+
+/// Where a stage stands around all requests, from the outside in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceSlot {
+    Cors,
+    Http,
+    BotDetector,
+}
+
+impl ServiceSlot {
+    /// Whether the stage stands outside of the router, so that the router's redirects, refused parameters and the health
+    /// endpoint pass through it, too.
+    pub fn is_outside_of_router(self) -> bool {
+        self == ServiceSlot::Cors
+    }
 }
 
 /// Where a stage stands around an endpoint, from the outside in: the original's order, whatever the order of the blocks.
@@ -132,6 +151,7 @@ pub struct ServiceDraft {
     pub rate_limits: RateLimitOptions,
     /// Stages around every endpoint.
     pub endpoint_stages: Vec<(EndpointSlot, CommonStageBuilder)>,
+    pub stages: Vec<(ServiceSlot, ServiceStageBuilder)>,
 }
 
 /// What an endpoint's blocks said.

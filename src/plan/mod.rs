@@ -21,6 +21,7 @@ use crate::stage::ids::{EndpointId, HostId};
 use backend::HostPlan;
 use common::Common;
 use endpoint::EndpointPlan;
+use feature::ServiceStageBuilder;
 use limits::LimitOptions;
 use route::Routes;
 use router::RouterPlan;
@@ -39,6 +40,8 @@ pub struct Plan {
     /// Host lists that change while the gateway runs.
     pub feeds: Vec<Feed>,
     pub router: RouterPlan,
+    /// Stages around all requests.
+    pub stages: ServiceStages,
     pub listen: ListenPlan,
     pub client: ClientPlan,
     pub limits: LimitOptions,
@@ -46,6 +49,13 @@ pub struct Plan {
     /// `None`: plain HTTP is served.
     pub tls: Option<ServerTls>,
     pub client_tls: ClientTls,
+}
+
+/// The stages around all requests, from the outside in.
+#[derive(Default)]
+pub struct ServiceStages {
+    pub outside_of_router: Vec<ServiceStageBuilder>,
+    pub inside_of_router: Vec<ServiceStageBuilder>,
 }
 
 /// The one shared pointer that a core holds to its plan.

@@ -76,6 +76,12 @@ impl HeaderBlock {
         self.bytes.extend_from_slice(lines);
     }
 
+    /// Puts lines of another block before all that is here.
+    pub fn prepend(&mut self, mut other: HeaderBlock) {
+        other.append(self);
+        *self = other;
+    }
+
     /// Appends all lines of another block.
     pub fn append(&mut self, other: &HeaderBlock) {
         self.bytes.extend_from_slice(&other.bytes);
@@ -109,6 +115,18 @@ mod tests {
         block.push_lines(b"X-Krakend: Version 2.13.8\r\n");
         assert_eq!(block.as_bytes(), b"Content-Type: text/plain\r\nX-Krakend: Version 2.13.8\r\n");
         assert!(block.has_content_type && !block.has_content_encoding && !block.has_date);
+    }
+
+    #[test]
+    fn what_is_prepended_comes_first_and_keeps_its_marks() {
+        let mut block = HeaderBlock::default();
+        block.push(b"Vary", b"Accept");
+        let mut other = HeaderBlock::default();
+        other.push(b"Content-Type", b"a/b");
+        other.push(b"Vary", b"Origin");
+        block.prepend(other);
+        assert_eq!(block.as_bytes(), b"Content-Type: a/b\r\nVary: Origin\r\nVary: Accept\r\n");
+        assert!(block.has_content_type && !block.has_date);
     }
 
     #[test]

@@ -54,6 +54,12 @@ fn code(method: &[u8]) -> u16 {
 // === impl Location ===
 
 impl Location {
+    /// A whole url, percent-encoded, and the status that sends clients there.
+    #[must_use]
+    pub fn new(url: Vec<u8>, code: u16) -> Location {
+        Location { url, code }
+    }
+
     /// The value of the Location header: bytes beyond ASCII, which only a query can have, are encoded.
     #[must_use]
     pub fn header(&self) -> Cow<'_, [u8]> {

@@ -249,10 +249,12 @@ pub(super) async fn collect_body(
         Some(Err(CollectError::Read(ReadError::TooLarge))) => {
             Err(limiter.request_too_large(Bound::RequestBodyBytes))
         }
+        None | Some(Err(CollectError::Read(ReadError::TimedOut))) => {
+            Err(Failure::new(Cause::Deadline, "context deadline exceeded"))
+        }
         Some(Err(CollectError::Read(_))) => {
             Err(Failure::new(Cause::ClientGone, "the client's body broke off"))
         }
-        None => Err(Failure::new(Cause::Deadline, "context deadline exceeded")),
     }
 }
 

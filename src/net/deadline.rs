@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::Future;
+use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::pin::pin;
 use std::task::{Poll, Waker};
@@ -39,8 +40,34 @@ impl Watch {
         with_table(|table| table.arm(self.slot, at));
     }
 
+    /// The same, but only the way from the peer is shut down: what is in flight there ends as if the peer had ended it, and
+    /// the peer can still be told why.
+    pub fn arm_reading(&self, at: Tick) {
+        with_table(|table| table.arm_reading(self.slot, at));
+    }
+
+    /// No deadline may be later than this, until it is lifted with [`Tick::NEVER`].
+    pub fn cap(&self, at: Tick) {
+        with_table(|table| table.entries[self.slot].cap = at);
+    }
+
     pub fn disarm(&self) {
         with_table(|table| table.disarm(self.slot));
+    }
+
+    /// Disarms what [`Watch::arm_reading`] armed, unless something else has been armed since.
+    pub fn disarm_reading(&self) {
+        with_table(|table| {
+            let entry = &mut table.entries[self.slot];
+            if entry.is_of_reading {
+                entry.due = Tick::NEVER;
+            }
+        });
+    }
+
+    /// True once a deadline of [`Watch::arm_reading`] has passed.
+    pub fn has_reading_expired(&self) -> bool {
+        with_table(|table| table.entries[self.slot].reading_expired)
     }
 
     /// True once a deadline has passed and the socket was shut down for it.
@@ -64,6 +91,11 @@ impl Drop for Watch {
 struct Entry {
     socket: RawFd,
     due: Tick,
+    /// The latest moment that `due` may be.
+    cap: Tick,
+    /// What is due is the end of reading alone.
+    is_of_reading: bool,
+    reading_expired: bool,
     /// The earliest moment at which the sweeper will look at this entry.
     looked_at: Tick,
     expired: bool,
@@ -90,10 +122,15 @@ fn with_table<R>(run: impl FnOnce(&mut Table) -> R) -> R {
 }
 
 /// Ends whatever is in flight on a socket of the table. A failure means that the peer was faster.
-fn shut_down(socket: RawFd) {
+fn shut_down(socket: RawFd, how: Shutdown) {
+    let how = match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
     // SAFETY: the entry leaves the table before its socket is closed (`Watch` is dropped first), so the descriptor is
     // the one that was entered.
-    unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
+    unsafe { libc::shutdown(socket, how) };
 }
 
 impl Table {
@@ -101,6 +138,9 @@ impl Table {
         let fresh = |generation| Entry {
             socket,
             due: Tick::NEVER,
+            cap: Tick::NEVER,
+            is_of_reading: false,
+            reading_expired: false,
             looked_at: Tick::NEVER,
             expired: false,
             generation,
@@ -125,7 +165,9 @@ impl Table {
 
     pub(crate) fn arm(&mut self, slot: usize, at: Tick) {
         let entry = &mut self.entries[slot];
+        let at = at.min(entry.cap);
         entry.due = at;
+        entry.is_of_reading = false;
         if at < entry.looked_at {
             self.look_later(slot, at);
         }
@@ -137,6 +179,11 @@ impl Table {
 
     pub(crate) fn has_expired(&self, slot: usize) -> bool {
         self.entries[slot].expired
+    }
+
+    fn arm_reading(&mut self, slot: usize, at: Tick) {
+        self.arm(slot, at);
+        self.entries[slot].is_of_reading = true;
     }
 
     fn look_later(&mut self, slot: usize, at: Tick) {
@@ -169,18 +216,31 @@ impl Table {
         }
     }
 
-    fn expire(&mut self, slot: usize, shut: &mut impl FnMut(RawFd)) {
+    fn end_reading(&mut self, slot: usize, shut: &mut impl FnMut(RawFd, Shutdown)) {
+        let entry = &mut self.entries[slot];
+        entry.due = Tick::NEVER;
+        entry.reading_expired = true;
+        if entry.socket >= 0 {
+            shut(entry.socket, Shutdown::Read);
+        }
+    }
+
+    fn expire(&mut self, slot: usize, shut: &mut impl FnMut(RawFd, Shutdown)) {
         let entry = &mut self.entries[slot];
         entry.due = Tick::NEVER;
         entry.expired = true;
         if entry.socket >= 0 {
-            shut(entry.socket);
+            shut(entry.socket, Shutdown::Both);
         }
     }
 
     /// Looks at every entry whose moment has come, calls `shut` with the sockets whose deadline has passed, and returns
     /// the next moment.
-    pub(crate) fn sweep(&mut self, now: Tick, mut shut: impl FnMut(RawFd)) -> Option<Tick> {
+    pub(crate) fn sweep(
+        &mut self,
+        now: Tick,
+        mut shut: impl FnMut(RawFd, Shutdown),
+    ) -> Option<Tick> {
         while let Some(&Reverse((moment, slot, generation))) = self.moments.peek() {
             if moment > now {
                 return Some(moment);
@@ -192,7 +252,11 @@ impl Table {
             }
             entry.looked_at = Tick::NEVER;
             if entry.due <= now {
-                self.expire(slot, &mut shut);
+                if entry.is_of_reading {
+                    self.end_reading(slot, &mut shut);
+                } else {
+                    self.expire(slot, &mut shut);
+                }
             } else if entry.due != Tick::NEVER {
                 let due = entry.due;
                 self.look_later(slot, due);
@@ -259,7 +323,7 @@ pub async fn sweep_forever() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
@@ -279,6 +343,32 @@ mod tests {
         table.sweep(at(104), shut_down);
         assert!(table.has_expired(slot));
         assert_eq!(near.read(&mut [0]).unwrap(), 0, "shut down: end of stream");
+    }
+
+    #[test]
+    fn a_deadline_of_reading_lets_the_peer_be_told_why() {
+        let (mut near, mut far) = UnixStream::pair().unwrap();
+        let mut table = Table::default();
+        let slot = table.enter(near.as_raw_fd());
+        table.arm_reading(slot, at(100));
+        table.sweep(at(104), shut_down);
+        assert!(table.entries[slot].reading_expired && !table.entries[slot].expired);
+        assert_eq!(near.read(&mut [0]).unwrap(), 0, "end of stream");
+        near.write_all(b"x").unwrap();
+        assert_eq!(far.read(&mut [0]).unwrap(), 1);
+        table.arm(slot, at(200));
+        table.sweep(at(200), shut_down);
+        assert!(table.entries[slot].expired, "what is armed later is of both ways again");
+    }
+
+    #[test]
+    fn no_deadline_goes_beyond_the_cap() {
+        let mut table = Table::default();
+        let slot = table.enter(-1);
+        table.entries[slot].cap = at(100);
+        table.arm(slot, at(1000));
+        table.sweep(at(104), shut_down);
+        assert!(table.entries[slot].expired);
     }
 
     #[test]

@@ -530,6 +530,7 @@ fn listen(service: &Service) -> ListenPlan {
         head_ms: or(server.read_header_timeout.as_ms(), read_ms),
         request_ms: read_ms,
         idle_ms: or(server.idle_timeout.as_ms(), read_ms),
+        answer_ms: server.write_timeout.as_ms(),
         write_stall_ms: or(server.write_timeout.as_ms(), WRITE_STALL_MS),
         drain_ms: service.max_shutdown_wait_time.as_ms(),
     }

@@ -90,6 +90,8 @@ pub struct ListenPlan {
     pub head_ms: u64,
     pub request_ms: u64,
     pub idle_ms: u64,
+    /// A whole answer, from the end of its request's head; zero is without bound.
+    pub answer_ms: u64,
     pub write_stall_ms: u64,
     /// How long a stop waits for requests in flight; zero is without bound.
     pub drain_ms: u64,

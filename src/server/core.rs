@@ -279,6 +279,7 @@ fn settings(plan: &PlanHandle, bounds: &Bounds) -> Settings {
         head_ms: listen.head_ms,
         request_ms: listen.request_ms,
         idle_ms: listen.idle_ms,
+        answer_ms: listen.answer_ms,
         write_stall_ms: listen.write_stall_ms,
     }
 }

@@ -56,6 +56,7 @@ impl From<ExchangeError> for UpstreamError {
             ExchangeError::TimedOut => UpstreamError::TimedOut,
             ExchangeError::Io(error) => UpstreamError::Io(error),
             ExchangeError::ClientBody(ReadError::TooLarge) => UpstreamError::ClientBodyTooLarge,
+            ExchangeError::ClientBody(ReadError::TimedOut) => UpstreamError::TimedOut,
             ExchangeError::ClientBody(_) => UpstreamError::ClientBody,
             ExchangeError::Protocol(what) => UpstreamError::Protocol(what),
         }

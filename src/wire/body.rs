@@ -1,6 +1,7 @@
 //! Bodies: every way a reply's bytes can come, and the request's body as its consumer sees it.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 
 use super::http1::body::{BodyReader, ReadError};
@@ -112,7 +113,13 @@ impl Incoming {
             }
         }
         state.failed = result.is_err();
-        result
+        if state.reader.is_done() {
+            self.stream.watch().disarm_reading();
+        }
+        result.map_err(|error| match self.stream.watch().has_reading_expired() {
+            true => ReadError::TimedOut,
+            false => error,
+        })
     }
 
     /// Appends what of a body of known length can be had without waiting, until `out` is about `full` bytes long. Whatever is
@@ -127,6 +134,9 @@ impl Incoming {
         // A broken chunk cannot be: the length is known.
         if reader.take_buffered(raw, out, room).is_ok() {
             reader.read_ready(&self.stream, out, full);
+        }
+        if reader.is_done() {
+            self.stream.watch().disarm_reading();
         }
     }
 
@@ -147,7 +157,14 @@ impl Incoming {
         let mut state = self.state.borrow_mut();
         state.reader.moved_elsewhere();
         state.failed = moved.is_err();
-        Some(moved)
+        let watch = self.stream.watch();
+        watch.disarm_reading();
+        Some(moved.map_err(|cut| match cut {
+            Cut::Source(_) if watch.has_reading_expired() => {
+                Cut::Source(io::ErrorKind::TimedOut.into())
+            }
+            cut => cut,
+        }))
     }
 
     /// The whole body, at most `bytes_max`.

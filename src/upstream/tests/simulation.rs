@@ -379,7 +379,7 @@ impl Core {
     /// As `deadline::sweep_forever` does it.
     async fn sweep_forever(self: Rc<Self>) {
         loop {
-            let next = self.table.borrow_mut().sweep(self.now(), |socket| self.shut(socket));
+            let next = self.table.borrow_mut().sweep(self.now(), |socket, _| self.shut(socket));
             self.table.borrow_mut().plan(next);
             let mut sleep = next.map(|at| Box::pin(self.clock.sleep_until(at.as_ms())));
             poll_fn(|context| {

@@ -22,12 +22,14 @@ pub struct Settings {
     pub limits: HeadLimits,
     /// The longest body of a request.
     pub body_bytes_max: u64,
-    /// From the first byte of a request to the end of its head.
+    /// From the first byte of a request to the end of its head; for the first one, from the connection's beginning.
     pub head_ms: u64,
-    /// From the first byte of a request to the end of its body.
+    /// From the same moment to the end of the request's body.
     pub request_ms: u64,
     /// Between requests.
     pub idle_ms: u64,
+    /// From the end of a request's head to the end of its answer.
+    pub answer_ms: u64,
     /// How long a client may take none of the bytes that wait for it.
     pub write_stall_ms: u64,
 }
@@ -168,23 +170,34 @@ pub async fn serve<H: Handle>(
 ) {
     let stream = &connection.stream;
     let mut head = RequestHead::with_bytes(Vec::with_capacity(FIRST_BUFFER_BYTES));
+    let opened = clock::now();
+    let mut turn = Turn { is_first: true, began: None };
     loop {
         connection.waits_for_request.set(true);
         // The order to drain may have come while an answer was on its way that promised to keep the connection.
         if connections.is_draining() && head.bytes.is_empty() && stream.is_quiet_and_open() {
             return;
         }
-        match next_request(connection, &mut head, settings).await {
+        match next_request(connection, &mut head, settings, &mut turn).await {
             Next::Request => {}
             Next::End => return,
             Next::Refuse(error) => return refuse(stream, peer, handler, &error, settings).await,
         }
         connection.waits_for_request.set(false);
-        connection.busy_since.set(clock::now());
-        if !answer(connection, connections, peer, handler, settings, &mut head).await {
+        let now = clock::now();
+        connection.busy_since.set(now);
+        let began = if turn.is_first { opened } else { turn.began.unwrap_or(now) };
+        if !answer(connection, connections, peer, handler, settings, &mut head, began).await {
             return;
         }
+        turn.is_first = false;
     }
+}
+
+/// Which request of a connection is read, and since when: `None` where its head came in one piece.
+struct Turn {
+    is_first: bool,
+    began: Option<Tick>,
 }
 
 /// Reads until `head` holds a whole request head. Bytes of it may be there already.
@@ -192,10 +205,14 @@ async fn next_request(
     connection: &ClientConnection,
     head: &mut RequestHead,
     settings: &Settings,
+    turn: &mut Turn,
 ) -> Next {
     let stream = &connection.stream;
     let mut began = !head.bytes.is_empty();
-    arm(stream, if began { settings.head_ms } else { settings.idle_ms });
+    // A client that says nothing at all has no more time for its first head than one that is slow.
+    let counts_already = turn.is_first && settings.head_ms > 0;
+    arm(stream, if began || counts_already { settings.head_ms } else { settings.idle_ms });
+    turn.began = began.then(clock::now);
     loop {
         if !head.bytes.is_empty() {
             match parse::request(head, &settings.limits) {
@@ -213,7 +230,10 @@ async fn next_request(
             if !began {
                 began = true;
                 connection.waits_for_request.set(false);
-                arm(stream, settings.head_ms);
+                if !counts_already {
+                    arm(stream, settings.head_ms);
+                    turn.began = Some(clock::now());
+                }
             }
         }
         if head.bytes.capacity() == head.bytes.len() {
@@ -245,10 +265,19 @@ async fn answer<H: Handle>(
     handler: &H,
     settings: &Settings,
     head: &mut RequestHead,
+    began: Tick,
 ) -> bool {
     let stream = &connection.stream;
-    arm(stream, settings.request_ms);
     let incoming = Incoming::of(stream, head, settings.body_bytes_max);
+    if settings.request_ms > 0 && incoming.is_some() {
+        stream.watch().arm_reading(began.plus_ms(settings.request_ms));
+    } else {
+        stream.watch().disarm();
+    }
+    let answer_end = match settings.answer_ms {
+        0 => Tick::NEVER,
+        answer_ms => clock::now().plus_ms(answer_ms),
+    };
     // Boxed so that an idle connection does not carry the room that a request needs.
     let mut answering = Box::pin(handler.handle(Request { head, body: incoming.as_ref(), peer }));
     let mut reply = recovered(connection, answering.as_mut()).await;
@@ -260,6 +289,12 @@ async fn answer<H: Handle>(
         && upload.is_none()
         && incoming.as_ref().is_none_or(|body| !body.has_failed() && !body.was_not_asked_for());
     let keep = keep && discard(incoming.as_deref(), settings).await;
+    if answer_end != Tick::NEVER {
+        if clock::now() >= answer_end {
+            return false;
+        }
+        stream.watch().cap(answer_end);
+    }
     let how = writer::How {
         keep_alive: keep,
         is_head: head.is_head_method(),
@@ -277,6 +312,9 @@ async fn answer<H: Handle>(
             drive_both(write, upload).await
         }
     };
+    if answer_end != Tick::NEVER {
+        stream.watch().cap(Tick::NEVER);
+    }
     if !matches!(written, Ok(true)) {
         if written.is_err() {
             stream.break_off();

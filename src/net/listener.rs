@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use monoio::net::TcpStream;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::task::{First, first_of};
 
@@ -44,8 +45,25 @@ fn bind_to(
         socket.set_only_v6(!both_families)?;
     }
     socket.bind(&address.into())?;
+    // Accepted sockets inherit it, so no connection costs a call.
+    probe(&socket, PROBE_AFTER)?;
     socket.listen(backlog)?;
     Ok(socket.into())
+}
+
+/// When the kernel first asks whether a silent client is still there, how often it asks again, and after how many
+/// questions without an answer the connection ends: the values of Go's server.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBES_MAX: u32 = 9;
+
+/// Has the kernel look after silent connections (RFC 1122 section 4.2.3.6).
+pub(super) fn probe(socket: &Socket, after: Duration) -> io::Result<()> {
+    let settings = TcpKeepalive::new()
+        .with_time(after.max(Duration::from_secs(1)))
+        .with_interval(PROBE_EVERY)
+        .with_retries(PROBES_MAX);
+    socket.set_tcp_keepalive(&settings)
 }
 
 /// True when another process already listens on this port: `SO_REUSEPORT` alone would let us share it unnoticed.

@@ -3,14 +3,17 @@
 use std::cell::UnsafeCell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use monoio::net::TcpStream;
+use socket2::SockRef;
 
 use super::buffer::{Bytes, Spare, Unsent};
 use super::clock::Tick;
 use super::deadline::Watch;
+use super::listener::probe;
 use super::tls::{HandshakeError, Tls};
 
 /// A connected socket of this core, encrypted or not.
@@ -71,6 +74,14 @@ impl Stream {
             Some(connected) => Ok(Stream::new(connected?)),
             None => Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+
+    /// Has the kernel ask whether the other side is still there once the connection has been silent for so long.
+    pub fn probe_after_ms(&self, after_ms: u64) {
+        // SAFETY: the socket is open as long as `self` lives.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
+        // Without it a connection whose other side has vanished is only found later.
+        let _ = probe(&SockRef::from(&socket), Duration::from_millis(after_ms));
     }
 
     pub fn socket(&self) -> RawFd {

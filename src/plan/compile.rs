@@ -42,6 +42,10 @@ const HEAD_BYTES_SLACK: usize = 4096;
 /// A client that takes nothing for so long is gone, where `write_timeout` says nothing.
 const WRITE_STALL_MS: u64 = 60_000;
 
+/// Go's defaults: how long one family of addresses is tried alone, and when a silent upstream is first probed.
+const FALLBACK_MS: u64 = 300;
+const PROBE_AFTER_MS: u64 = 15_000;
+
 /// A plan, and what the log should say about how it came to be.
 pub struct Compiled {
     pub plan: Plan,
@@ -538,9 +542,13 @@ fn listen(service: &Service) -> ListenPlan {
 
 fn client(service: &Service) -> ClientPlan {
     let client = &service.client;
+    let or = |given: u64, default: u64| if given == 0 { default } else { given };
     ClientPlan {
         connect_ms: client.dialer_timeout.as_ms(),
+        fallback_ms: or(client.dialer_fallback_delay.as_ms(), FALLBACK_MS),
+        probe_after_ms: or(client.dialer_keep_alive.as_ms(), PROBE_AFTER_MS),
         answer_head_ms: client.response_header_timeout.as_ms(),
+        idle_max: client.max_idle_connections,
         idle_max_per_host: client.max_idle_connections_per_host,
         idle_ms: client.idle_connection_timeout.as_ms(),
         keep_alive: !client.disable_keep_alives,

@@ -101,13 +101,27 @@ pub struct ListenPlan {
 #[derive(Clone, Debug)]
 pub struct ClientPlan {
     pub connect_ms: u64,
+    pub fallback_ms: u64,
+    pub probe_after_ms: u64,
     pub answer_head_ms: u64,
     pub idle_max_per_host: usize,
+    /// Over all hosts and cores; zero is without bound.
+    pub idle_max: usize,
     pub idle_ms: u64,
     pub keep_alive: bool,
     pub ask_for_gzip: bool,
     /// `dns_cache_ttl`.
     pub srv_refresh_ms: u64,
+}
+
+impl ClientPlan {
+    /// One core's part of the idle connections: a count over all cores would cost every call.
+    pub fn idle_max_of_one(&self, cores: usize) -> usize {
+        match self.idle_max {
+            0 => usize::MAX,
+            all => all.div_ceil(cores.max(1)),
+        }
+    }
 }
 
 impl Plan {

@@ -181,8 +181,11 @@ impl Core {
         let client = &self.plan.client;
         let limits = Limits {
             idle_max: client.idle_max_per_host,
+            idle_max_of_all: client.idle_max_of_one(self.cores),
             idle_ms: client.idle_ms,
             connect_ms: client.connect_ms,
+            fallback_ms: client.fallback_ms,
+            probe_after_ms: client.probe_after_ms,
             head_ms: client.answer_head_ms,
             dials_max: bounds.dials_per_host_max,
             waiting_max: bounds.waiting_per_host_max,

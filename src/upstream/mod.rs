@@ -57,10 +57,18 @@ impl Upstreams {
         Ok(pool)
     }
 
-    /// Closes idle connections that are too old or that their other side has closed.
+    /// Closes idle connections that are too old, that their other side has closed, or that are more than may be kept: those
+    /// first that have been unused longest.
     pub fn sweep(&self) {
-        for pool in self.pools.borrow().values() {
+        let pools = self.pools.borrow();
+        for pool in pools.values() {
             pool.sweep();
+        }
+        let idle: usize = pools.values().map(|pool| pool.idle()).sum();
+        for _ in self.limits.idle_max_of_all..idle {
+            if let Some(pool) = pools.values().min_by_key(|pool| pool.idle_since()) {
+                pool.close_oldest();
+            }
         }
     }
 

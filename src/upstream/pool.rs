@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 
 use super::connect::Secure;
@@ -11,7 +11,7 @@ use super::target::{HostName, Target};
 use super::turns::{QueueFull, Turn, Turns};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
-use crate::net::task;
+use crate::net::task::{self, First, first_of};
 use crate::wire::http1::client::{
     self, Connection, ExchangeError, Outgoing, OutgoingBody, Response, Upload,
 };
@@ -27,10 +27,16 @@ pub type Lookup =
 pub struct Limits {
     /// Idle connections kept per host on this core.
     pub idle_max: usize,
+    /// Idle connections kept on this core, over all hosts.
+    pub idle_max_of_all: usize,
     /// How long an unused connection is kept; zero is for ever.
     pub idle_ms: u64,
     /// How long opening a connection may take; zero leaves it to the request's deadline.
     pub connect_ms: u64,
+    /// How long the addresses of one family are tried alone, where a name has both.
+    pub fallback_ms: u64,
+    /// How long a connection is silent before the kernel asks whether its other side is there.
+    pub probe_after_ms: u64,
     /// How long the head of an answer may take; zero leaves it to the request's deadline.
     pub head_ms: u64,
     pub head: HeadLimits,
@@ -86,6 +92,15 @@ impl Pool {
     /// Requests that wait to open a connection.
     pub fn waiting(&self) -> usize {
         self.dials.waiting()
+    }
+
+    /// Since when the connection is unused that has been unused longest; never, where none is.
+    pub(super) fn idle_since(&self) -> Tick {
+        self.idle.oldest().unwrap_or(Tick::NEVER)
+    }
+
+    pub(super) fn close_oldest(&self) {
+        self.idle.close_oldest();
     }
 
     pub(super) fn is_unused(&self) -> bool {
@@ -151,7 +166,8 @@ impl Pool {
         if let Some(connection) = self.idle.take(clock::now()) {
             return Ok(connection);
         }
-        let mut stream = connect_any(&addresses, self.target.port, deadline).await?;
+        let mut stream = connect_any(&addresses, self.target.port, &self.limits, deadline).await?;
+        stream.probe_after_ms(self.limits.probe_after_ms);
         if self.target.is_tls {
             stream = self.secure.secure(stream, &self.target.name, request_deadline).await?;
         }
@@ -187,8 +203,36 @@ impl Pool {
     }
 }
 
-/// Tries the addresses in turn, each with a fair share of the time (as Go's dialer does); the first that answers wins.
+/// Tries the addresses of the first one's family, and after a while those of the other beside them (RFC 8305, and Go's
+/// dialer); the first that answers wins.
 async fn connect_any(
+    addresses: &[IpAddr],
+    port: u16,
+    limits: &Limits,
+    deadline: Tick,
+) -> Result<Stream, UpstreamError> {
+    let is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
+    let (first, other): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.iter().partition(|address| address.is_ipv4() == is_v4);
+    let mut first = pin!(connect_in_turn(&first, port, deadline));
+    if other.is_empty() {
+        return first.await;
+    }
+    let alone = task::within_ms(limits.fallback_ms, first.as_mut()).await;
+    let mut other = pin!(connect_in_turn(&other, port, deadline));
+    match alone {
+        Some(Ok(stream)) => Ok(stream),
+        Some(Err(error)) => other.await.map_err(|_| error),
+        None => match first_of(first.as_mut(), other.as_mut()).await {
+            First::Left(Ok(stream)) | First::Right(Ok(stream)) => Ok(stream),
+            First::Left(Err(error)) => other.await.map_err(|_| error),
+            First::Right(Err(_)) => first.await,
+        },
+    }
+}
+
+/// Tries the addresses in turn, each with a fair share of the time (as Go's dialer does); the first that answers wins.
+async fn connect_in_turn(
     addresses: &[IpAddr],
     port: u16,
     deadline: Tick,
@@ -238,6 +282,9 @@ mod tests {
             dials_max,
             waiting_max,
             keep_alive: true,
+            fallback_ms: 0,
+            idle_max_of_all: 0,
+            probe_after_ms: 0,
         };
         let lookup: Lookup =
             Rc::new(|name| Box::pin(std::future::ready(Err(UpstreamError::Resolve(name.into())))));

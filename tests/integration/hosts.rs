@@ -1,10 +1,11 @@
 //! Where backends are: names, lists of hosts, IPv6.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::{Gateway, Reply, Upstream, free_port, get, no_op, post as post_to};
 
@@ -111,4 +112,76 @@ fn without_a_host_that_answers_the_call_fails() {
     endpoint["backend"][0]["host"] = (0..6).map(|_| dead()).collect();
     let gateway = Gateway::start(json!({"endpoints": [endpoint]}));
     assert_eq!(gateway.get("/raw").status(), 500);
+}
+
+/// A port where the host of one family answers no connection: its queue is full, so dials stay under way.
+fn black_hole(address: IpAddr) -> (SocketAddr, Vec<Socket>) {
+    let socket =
+        || Socket::new(Domain::for_address((address, 0).into()), Type::STREAM, None).unwrap();
+    let host = socket();
+    host.bind(&SocketAddr::new(address, 0).into()).unwrap();
+    host.listen(0).unwrap();
+    let address = host.local_addr().unwrap().as_socket().unwrap();
+    let filling = (0..8).map(|_| {
+        let socket = socket();
+        socket.set_nonblocking(true).unwrap();
+        drop(socket.connect(&address.into()));
+        socket
+    });
+    let mut sockets: Vec<Socket> = filling.collect();
+    sockets.push(host);
+    (address, sockets)
+}
+
+/// A name server that knows 127.0.0.1 and ::1 for every name. It ends with the test program.
+fn name_server() -> SocketAddr {
+    const ADDRESS_OF_IPV4: u8 = 1;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((_, client)) = socket.recv_from(&mut query) {
+            // Behind the header of 12 bytes: the name up to its empty label, the type and the class.
+            let name_end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap();
+            let question = &query[12..name_end + 5];
+            let record_type = question[question.len() - 3];
+            let data: Vec<u8> = match record_type {
+                ADDRESS_OF_IPV4 => Ipv4Addr::LOCALHOST.octets().to_vec(),
+                _ => Ipv6Addr::LOCALHOST.octets().to_vec(),
+            };
+            let header = [query[0], query[1], 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+            let record =
+                [0xc0, 12, 0, record_type, 0, 1, 0, 0, 0, 60, 0, u8::try_from(data.len()).unwrap()];
+            let answer = [&header[..], question, &record, &data].concat();
+            socket.send_to(&answer, client).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn the_other_family_of_addresses_is_tried_before_long() {
+    let (four, six) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    if TcpListener::bind((six, 0)).is_err() {
+        eprintln!("this machine has no IPv6 loopback: left out");
+        return;
+    }
+    let name_server = name_server();
+    // Whichever is tried first, one of the two turns begins with the silent one.
+    for (silent, answering) in [(four, six), (six, four)] {
+        let (hole, _sockets) = black_hole(silent);
+        let upstream = Upstream::start_at(SocketAddr::new(answering, hole.port()));
+        upstream.on("/raw", Reply::text("found"));
+        let named = format!("http://two-families.test:{}", hole.port());
+        let gateway = Gateway::with(json!({
+            "timeout": "10s", "dialer_fallback_delay": "200ms",
+            "endpoints": [no_op("GET", "/raw", &named)]
+        }))
+        .env("SHOAL_DNS_SERVER", &name_server.to_string())
+        .start();
+        let begin = Instant::now();
+        assert_eq!(gateway.get("/raw").text(), "found");
+        let took = begin.elapsed();
+        assert!(took < Duration::from_millis(1_500), "{silent} held it up for {took:?}");
+    }
 }

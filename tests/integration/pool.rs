@@ -133,6 +133,35 @@ fn idle_connections_end_when_the_configuration_says() {
 }
 
 #[test]
+fn idle_connections_over_all_hosts_are_as_many_as_the_configuration_says() {
+    let upstreams = [Upstream::start(), Upstream::start()];
+    let gate = Gate::new();
+    for (upstream, path) in upstreams.iter().zip(["/a", "/b"]) {
+        upstream.on(path, Reply::text("item").held_by(&gate));
+    }
+    let endpoints =
+        [no_op("GET", "/a", &upstreams[0].url()), no_op("GET", "/b", &upstreams[1].url())];
+    let config = json!({"max_idle_connections": 3, "endpoints": endpoints});
+    let gateway = Gateway::with(config).workers(1).start();
+    let address = gateway.address();
+    let clients: Vec<_> = (0..10)
+        .map(|turn| {
+            let path = if turn % 2 == 0 { "/a" } else { "/b" };
+            std::thread::spawn(move || get(address, path).status())
+        })
+        .collect();
+    for upstream in &upstreams {
+        upstream.wait_for_requests(5);
+    }
+    gate.open();
+    assert!(clients.into_iter().all(|client| client.join().unwrap() == 200));
+    let open = || upstreams.iter().map(Upstream::open_connections).sum::<usize>();
+    eventually("three are left", Duration::from_secs(5), || open() == 3);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(open(), 3);
+}
+
+#[test]
 fn bytes_after_an_answer_never_reach_another_client() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream, &json!({}));

@@ -57,6 +57,20 @@ impl<C: Kept> IdleList<C> {
         self.open.get()
     }
 
+    /// Since when the one is unused that has been unused longest.
+    pub fn oldest(&self) -> Option<Tick> {
+        self.idle.borrow().first().map(Kept::idle_since)
+    }
+
+    /// Closes that one.
+    pub fn close_oldest(&self) {
+        let mut idle = self.idle.borrow_mut();
+        if !idle.is_empty() {
+            idle.remove(0);
+            self.closed(1);
+        }
+    }
+
     /// The connection that was used last, the one least likely to have been closed, and on which nothing has come
     /// meanwhile: bytes that nobody asked for would be taken for the next answer, and a closed connection would fail a
     /// request that cannot be repeated. Whoever has it must lease it.

@@ -1,8 +1,12 @@
 //! `KRAKEND_*` variables replace keys of the configuration, as koanf's env provider does (spec 1.10).
 
-use super::source::{Entry, Node, NodeValue};
+use super::source::{Entry, Node, NodeValue, Number};
+use super::values::parse_bool;
 
 const PREFIX: &str = "KRAKEND_";
+
+/// Where types are strict: a variable takes the type of what it replaces there, if it can be read as one.
+const STRICT: &str = "extra_config.";
 
 /// Puts each variable at its place: `KRAKEND_PORT` is `port`, `KRAKEND_EXTRA_CONFIG.ROUTER.X` reaches deeper.
 pub fn apply(root: &mut Node, env: &[(String, String)]) {
@@ -33,10 +37,28 @@ fn put(root: &mut Node, key: &str, value: &str) {
         });
         let Some(entry) = entries.get_mut(at) else { return };
         if is_last {
-            entry.value = from_env(NodeValue::Text(value.to_owned()));
+            let before = Some(&entry.value.value).filter(|_| key.starts_with(STRICT));
+            entry.value = from_env(typed(value, before));
         }
         node = &mut entry.value;
     }
+}
+
+/// A text as a value of the same type as the one before it.
+fn typed(text: &str, before: Option<&NodeValue>) -> NodeValue {
+    let value = match before {
+        Some(NodeValue::Bool(_)) => parse_bool(text).map(NodeValue::Bool),
+        Some(NodeValue::Number(_, kind)) => {
+            number(text).map(|number| NodeValue::Number(number, kind))
+        }
+        _ => None,
+    };
+    value.unwrap_or_else(|| NodeValue::Text(text.to_owned()))
+}
+
+fn number(text: &str) -> Option<Number> {
+    let float = || text.parse().ok().filter(|float: &f64| float.is_finite()).map(Number::Float);
+    text.parse().map(Number::Int).ok().or_else(float)
 }
 
 /// The members of an object; whatever else stood there makes room for one.
@@ -91,5 +113,27 @@ mod tests {
         ];
         let expected = json!({"extra_config": {"router": {"a": 1, "return_error_msg": "true"}, "proxy": 2}, "plugin": {"folder": "/x"}});
         assert_eq!(with(text, &env), expected);
+    }
+
+    #[test]
+    fn in_blocks_a_variable_takes_the_type_of_what_it_replaces() {
+        let text = r#"{"extra_config": {"a": {"flag": false, "count": 1, "share": 0.5, "text": "x", "list": []}}}"#;
+        for (member, value, expected) in [
+            ("FLAG", "true", json!(true)),
+            ("FLAG", "yes", json!("yes")),
+            ("COUNT", "25", json!(25)),
+            ("COUNT", "2.5", json!(2.5)),
+            ("COUNT", "many", json!("many")),
+            ("COUNT", "inf", json!("inf")),
+            ("SHARE", "1e-1", json!(0.1)),
+            ("TEXT", "true", json!("true")),
+            ("LIST", "1", json!("1")),
+            ("NEW", "true", json!("true")),
+        ] {
+            let name = format!("KRAKEND_EXTRA_CONFIG.A.{member}");
+            let found = with(text, &[(&name, value)]);
+            let place = format!("/extra_config/a/{}", member.to_lowercase());
+            assert_eq!(found.pointer(&place), Some(&expected), "{name}={value}");
+        }
     }
 }

@@ -11,7 +11,7 @@ mod yaml;
 
 use std::path::Path;
 
-pub use node::{Entry, Node, NodeValue};
+pub use node::{Entry, Node, NodeValue, Number};
 
 /// A text that cannot be read, and where the reader gave up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -282,8 +282,10 @@ impl Gateway {
         match found {
             Found::Endpoint(id) => match &self.plan.targets[id as usize] {
                 RouteTarget::Health => builtin::health(),
-                RouteTarget::Echo => builtin::echo(request, path).await,
-                RouteTarget::Debug => builtin::debug(request, path, params, &self.log).await,
+                RouteTarget::Echo => Box::pin(builtin::echo(request, path)).await,
+                RouteTarget::Debug => {
+                    Box::pin(builtin::debug(request, path, params, &self.log)).await
+                }
                 RouteTarget::Options(allow) => self.options(allow),
                 RouteTarget::Endpoint(_) => self.too_busy(),
             },
@@ -377,7 +379,7 @@ impl Handle for Gateway {
             self.log_request(&request, refused.status, began);
             return refused;
         }
-        // What most requests want is part of this future; everything else is boxed, so that it stays small.
+        // What most requests want is part of this future; what takes more room is boxed, so that it stays small.
         let endpoint = self.endpoint_of(&found);
         let reply = if let Some(id) = endpoint {
             match self.load.enter() {
@@ -385,7 +387,7 @@ impl Handle for Gateway {
                 None => self.too_busy(),
             }
         } else {
-            Box::pin(self.answer_itself(&request, path, &params, found)).await
+            self.answer_itself(&request, path, &params, found).await
         };
         self.log_request(&request, reply.status, began);
         reply

@@ -133,7 +133,7 @@ fn black_hole(address: IpAddr) -> (SocketAddr, Vec<Socket>) {
     (address, sockets)
 }
 
-/// A name server that knows 127.0.0.1 and ::1 for every name. It ends with the test program.
+/// A name server that knows the loopback addresses of both families for every name. It ends with the test program.
 fn name_server() -> SocketAddr {
     const ADDRESS_OF_IPV4: u8 = 1;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -214,8 +214,8 @@ fn folded(bytes: [u8; 8]) -> u64 {
     let word = u64::from_le_bytes(bytes);
     let low = word & !HIGH;
     // The highest bit of each byte says: not below `A`, and above `Z`. Bytes beyond ASCII are no letters.
-    let from_a = low + ONES * (0x80 - b'A' as u64);
-    let above_z = low + ONES * (0x7f - b'Z' as u64);
+    let from_a = low + ONES * u64::from(0x80 - b'A');
+    let above_z = low + ONES * u64::from(0x7f - b'Z');
     let capital = (from_a ^ above_z) & !word & HIGH;
     word | capital >> 2
 }

@@ -45,12 +45,15 @@ def closed(port, job, path, workload, seconds, cores, press):
         arguments = ["post", job.body_bytes]
     elif workload.routes:
         arguments = ["routes", workload.routes]
+    elif job.headers and press:
+        arguments = ["with", "".join(f"{name}: {value}\r\n" for name, value in job.headers)]
     if press and not workload.tls:
         child = _start([press, port, threads, workload.connections, f"{seconds:g}", path, *arguments], cores)
         after_seconds = seconds + 40
     else:
         scheme = "https" if workload.tls else "http"
-        headers = ["-H", "Connection: close"] if workload.one_each else []
+        pairs = [*job.headers, ("Connection", "close")] if workload.one_each else job.headers
+        headers = [part for name, value in pairs for part in ("-H", f"{name}: {value}")]
         # wrk knows whole seconds only: it is told more and interrupted.
         child = _start([need("wrk"), "-t", threads, "-c", workload.connections, "-d", f"{int(seconds) + 60}s", *headers,
                         "--timeout", "30s", "-s", LUA, f"{scheme}://127.0.0.1:{port}{path}", "--", *arguments], cores)
@@ -81,7 +84,7 @@ def ask(port, job, path, is_tls=False):
     else:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request(job.method, path, b"x" * job.body_bytes or None)
+        connection.request(job.method, path, b"x" * job.body_bytes or None, dict(job.headers))
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -90,7 +93,7 @@ def ask(port, job, path, is_tls=False):
 
 def check_answer(port, upstream_port, job, path, is_tls=False):
     """Raises if the gateway's answer is not what the job's should be: nobody is measured failing."""
-    plain = {"/json": "/10k", "/agg2": "/10k", "/agg4": "/10k", "/seq2": "/10k"}.get(path, path)
+    plain = {"/json": "/10k", "/agg2": "/10k", "/agg4": "/10k", "/seq2": "/10k", "/guarded": "/300"}.get(path, path)
     if plain.startswith("/r0/"):
         plain = "/300"
     _, source = ask(upstream_port, job, plain)

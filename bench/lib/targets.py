@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .processes import BenchError, executable, need
-from .workloads import krakend_json
+from .workloads import key_set, krakend_json
 
 PEER_NAMES = ("nginx", "haproxy", "hyper", "pingora", "krakend", "envoy", "caddy")
 PEERS = Path(__file__).resolve().parent.parent / "peers"
@@ -78,7 +78,10 @@ def pair(folder):
 def _shoal(binary, folder, port, upstream_port, workload):
     config = folder / "krakend.json"
     files = pair(folder) if workload.tls else None
-    config.write_text(json.dumps(krakend_json(port, upstream_port, workload.routes, files)))
+    keys = folder / "keys.json" if workload.guarded else None
+    if keys:
+        keys.write_text(json.dumps(key_set()))
+    config.write_text(json.dumps(krakend_json(port, upstream_port, workload.routes, files, keys)))
     return [binary, "run", "-c", config], {"SHOAL_WORKERS": str(workload.workers)}
 
 

@@ -68,7 +68,7 @@ class Readers(unittest.TestCase):
 
 class Jobs(unittest.TestCase):
     def test_every_workload_has_its_endpoint(self):
-        endpoints = {one["endpoint"] for one in workloads.krakend_json(1, 2, 1)["endpoints"]}
+        endpoints = {one["endpoint"] for one in workloads.krakend_json(1, 2, 1, keys="keys.json")["endpoints"]}
         for one in workloads.WORKLOADS.values():
             job = workloads.JOBS[one.job]
             self.assertIn(job.path.replace("/r0/items/7", "/r0/items/{item}"), endpoints)

@@ -1,5 +1,8 @@
 """What is measured: one line a workload, and the configuration that makes a gateway do these jobs."""
 
+import base64
+import hmac
+import json
 from dataclasses import dataclass
 
 PICKED = ["id", "name", "email"]
@@ -16,6 +19,28 @@ class Job:
     reference: str = ""
     #: count bytes, not answers: too few answers end within a sample
     by_bytes: bool = False
+    #: sent with each request; the guards of the gateway want them
+    headers: tuple = ()
+
+
+#: What signs the tokens of a run.
+SECRET = b"a key of the benchmark, 32 bytes"
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token():
+    """A token that is good for years (HS256)."""
+    head = {"alg": "HS256", "kid": "bench", "typ": "JWT"}
+    claims = {"sub": "bench", "aud": ["bench"], "iss": "bench", "roles": ["user"], "exp": 4_000_000_000}
+    text = ".".join(base64url(json.dumps(part).encode()) for part in (head, claims))
+    return f"{text}.{base64url(hmac.digest(SECRET, text.encode(), 'sha256'))}"
+
+
+def key_set():
+    return {"keys": [{"kty": "oct", "kid": "bench", "alg": "HS256", "k": base64url(SECRET)}]}
 
 
 JOBS = {
@@ -30,6 +55,8 @@ JOBS = {
     "post10k": Job("/post", "POST", 10 << 10),
     "post10m": Job("/post", "POST", 10 << 20),
     "routes": Job("/r0/items/7"),
+    "guarded": Job("/guarded", reference="/300",
+                   headers=(("Origin", "https://a.example"), ("Authorization", f"Bearer {token()}"))),
 }
 
 #: Endpoints that make a new body: backends asked, each with its fields picked and grouped.
@@ -56,6 +83,11 @@ class Workload:
     #: every request opens its own connection
     one_each: bool = False
 
+    @property
+    def guarded(self):
+        """With a token, a limit for each client, and CORS."""
+        return self.job == "guarded"
+
 
 def _table():
     yield Workload("300", "300 B passed through", "300")
@@ -77,6 +109,7 @@ def _table():
     yield Workload("1m-tls", "1 MiB passed through, over TLS 1.3", "1m", tls=True)
     yield Workload("handshakes", "a connection and a full handshake of TLS 1.3 for each 300 B", "300", tls=True,
                    one_each=True)
+    yield Workload("guarded", "300 B behind a token, a limit for each client, and CORS", "guarded")
     for count in (10, 100, 1000, 10000):
         yield Workload(f"routes-{count}", f"300 B through one of {count} routes at random", "routes", routes=count)
     yield Workload("idle", "10,000 connections that have made one request each", "300", 10000, "idle")
@@ -93,8 +126,9 @@ WORKLOADS = {one.name: one for one in _table()}
 QUICK = ["300", "10k", "agg2"]
 
 
-def krakend_json(port, upstream_port, routes, pair=None):
-    """The configuration of Shoal and of KrakenD: the same text for both. `pair`: certificate and key, to speak TLS."""
+def krakend_json(port, upstream_port, routes, pair=None, keys=None):
+    """The configuration of Shoal and of KrakenD: the same text for both. `pair`: certificate and key, to speak TLS.
+    `keys`: a file with a key set, for the guarded endpoint."""
     def backend(path, **more):
         return {"url_pattern": path, **more}
 
@@ -112,11 +146,19 @@ def krakend_json(port, upstream_port, routes, pair=None):
         backend("/10k", allow=PICKED), backend("/10k/{resp0_id}", allow=PICKED, group="second")]})
     endpoints += [passed(f"/r{number}/items/{{item}}", to="/300/{item}") for number in range(routes)]
     tls = {"tls": {"keys": [{"public_key": str(pair[0]), "private_key": str(pair[1])}]}} if pair else {}
+    cors = {}
+    if keys:
+        cors = {"security/cors": {"allow_origins": ["https://a.example"], "allow_methods": ["GET"]}}
+        limits = {"max_rate": 1_000_000, "client_max_rate": 1_000_000, "strategy": "ip"}
+        validator = {"alg": "HS256", "jwk_local_path": str(keys), "disable_jwk_security": True, "audience": ["bench"],
+                     "issuer": "bench", "roles": ["user"], "roles_key": "roles"}
+        endpoints.append({**passed("/guarded", to="/300"), "extra_config": {
+            "auth/validator": validator, "qos/ratelimit/router": limits}})
     return {
         **tls,
         "version": 3, "port": port, "listen_ip": "127.0.0.1", "timeout": "60s",
         "host": [f"http://127.0.0.1:{upstream_port}"], "max_idle_connections_per_host": 8192,
-        "extra_config": {"router": {"disable_access_log": True}},
+        "extra_config": {"router": {"disable_access_log": True}, **cors},
         "endpoints": endpoints,
     }
 

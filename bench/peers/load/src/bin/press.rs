@@ -1,6 +1,6 @@
 //! A closed loop: so many connections, each with one request in flight, as cheaply as io_uring can.
 //!
-//! `press PORT THREADS CONNECTIONS SECONDS PATH [post BYTES | routes COUNT]` prints its result as a line of JSON. A generator
+//! `press PORT THREADS CONNECTIONS SECONDS PATH [post BYTES | routes COUNT | with HEADERS]` prints its result as a line of JSON. A generator
 //! that shares its core with the upstream must be cheap, or it is the limit and no gateway is ever pressed. Answers are
 //! read to the end that their `Content-Length` names; another form, or a status other than 200, is an error.
 
@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use load::{Done, Kind, Ring};
 
 const USAGE: &str =
-    "usage: press PORT THREADS CONNECTIONS SECONDS PATH [post BYTES | routes COUNT]";
+    "usage: press PORT THREADS CONNECTIONS SECONDS PATH [post BYTES | routes COUNT | with HEADERS]";
 /// The first read of an answer; its head must be in it.
 const FIRST_BYTES: usize = 16 << 10;
 /// The rest of long answers lands here, of all connections: nobody looks at it.
@@ -79,6 +79,7 @@ impl Job {
                 request.resize(request.len() + bytes, b'x');
                 vec![request]
             }
+            [job, lines] if job == "with" => vec![text(format!("GET {path}"), lines)],
             [job, count] if job == "routes" => {
                 let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
                 // The constants of Knuth's MMIX: the same order each time.

@@ -4,7 +4,7 @@
 //! of its own, and validators refuse tokens with such a claim.
 
 mod bloom;
-mod gob;
+pub mod gob;
 mod rpc;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ mod heads;
 mod json;
 mod routes;
 mod template;
+mod tokens;
 mod trees;
 
 pub use config::config;
@@ -14,6 +15,7 @@ pub use heads::{chunked, framing, request_head, response_head};
 pub use json::json;
 pub use routes::routes;
 pub use template::template;
+pub use tokens::{gob, key_set, token};
 pub use trees::{rss, xml};
 
 /// All targets by name, with the same names as the files of `fuzz_targets`.
@@ -28,6 +30,9 @@ pub const ALL: &[(&str, fn(&[u8]))] = &[
     ("template", template),
     ("xml", xml),
     ("rss", rss),
+    ("token", token),
+    ("key_set", key_set),
+    ("gob", gob),
 ];
 
 /// Takes numbers and texts off the front of the input.

@@ -43,7 +43,9 @@ fn dictionary_of(target: &str) -> &'static str {
     match target {
         "request_head" | "response_head" | "chunked" | "framing" => "http",
         "rss" => "xml",
-        "json" => "json",
+        "json" | "key_set" => "json",
+        "token" => "token",
+        "gob" => "gob",
         "config" => "config",
         "routes" => "routes",
         "template" => "template",

@@ -167,17 +167,16 @@ impl Decoder {
                 list.collect::<Result<_, _>>().map(Gob::List)
             }
             Type::Struct(fields) => {
-                let (mut found, mut at) = (Vec::new(), 0);
+                let (mut found, mut at) = (Vec::new(), 0usize);
                 loop {
                     // Fields are counted from the one before.
                     let step = usize::try_from(uint(input)?).map_err(|_| BadGob)?;
                     if step == 0 {
                         return Ok(Gob::Struct(found));
                     }
-                    at += step;
+                    at = at.checked_add(step).ok_or(BadGob)?;
                     let (name, id) = fields.get(at - 1).ok_or(BadGob)?;
                     found.push((name.clone(), self.value(*id, input, depth + 1)?));
-                    at = at.min(FIELDS_MAX);
                 }
             }
             Type::Other => Err(BadGob),
@@ -306,6 +305,22 @@ mod tests {
         let mut out = Vec::new();
         put_int(-129, &mut out);
         assert_eq!(out, [0xFE, 1, 1], "the documentation's own example");
+    }
+
+    #[test]
+    fn a_field_beyond_all_numbers_is_no_gob() {
+        let mut stream = Vec::new();
+        put_struct_type(65, "T", &[("Count", 2)], &mut stream);
+        let mut decoder = Decoder::default();
+        let (used, _) = decoder.message(&stream).expect("gob").expect("it is whole");
+        assert_eq!(used, stream.len());
+        let mut value = Vec::new();
+        put_int(65, &mut value);
+        value.extend_from_slice(&[1, 2]);
+        put_uint(u64::MAX, &mut value);
+        let mut message = Vec::new();
+        put_message(&value, &mut message);
+        assert_eq!(decoder.message(&message), Err(BadGob));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Strictness and faults: the scripts of tests/reliability against the real binary, on each driver.
 //!
 //! `h1_strict.py` sends ambiguous messages from either side and judges what comes out at the other; `faults.py` breaks
-//! clients, upstreams, names and descriptors. Each run has a network namespace of its own, so its ports are free.
-//! Arguments choose: `cargo test --test reliability -- strict`, `-- faults`. This is a program of its own, not a list
+//! clients, upstreams, names and descriptors; `jwt_attack.py` forges tokens. Each run has a network namespace of its own, so its ports are free.
+//! Arguments choose: `cargo test --test reliability -- strict`, `-- faults`, `-- tokens`. This is a program of its own, not a list
 //! of `#[test]`s, so that the scripts' output is seen as it comes.
 
 use std::io::{BufRead, BufReader, Read};
@@ -13,13 +13,14 @@ use std::thread::JoinHandle;
 /// The scripts bound every wait of their own; this is for the day when one does not.
 const STRICT_LIMIT_S: &str = "300";
 const FAULTS_LIMIT_S: &str = "420";
+const TOKENS_LIMIT_S: &str = "120";
 /// Verdicts of a case that fail it: nothing may be misread, hang, or be refused wrongly.
 const STRICT_FAILURES: &str = "DANGEROUS,SUSPECT,HANG,OVERSTRICT,LENIENT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
-        println!("strict: test\nfaults: test");
+        println!("strict: test\nfaults: test\ntokens: test");
         return ExitCode::SUCCESS;
     }
     let filters: Vec<&String> =
@@ -41,7 +42,20 @@ fn main() -> ExitCode {
             failed += faults(driver);
         }
     }
+    if is_chosen("tokens") {
+        if python_has("cryptography") {
+            failed += drivers().iter().map(|driver| Run::tokens(driver).finish()).sum::<usize>();
+        } else {
+            println!("\nPython has no package `cryptography` here: forged tokens were not sent");
+        }
+    }
     ExitCode::from(u8::from(failed > 0))
+}
+
+fn python_has(package: &str) -> bool {
+    let import = format!("import {package}");
+    let status = Command::new("python3").args(["-c", &import]).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 fn drivers() -> &'static [&'static str] {
@@ -112,6 +126,15 @@ impl Run {
             command.args(["--only", only]);
         }
         Self::start(format!("faults on {driver}"), driver, command)
+    }
+
+    fn tokens(driver: &'static str) -> Self {
+        let script = format!(
+            "ip link set lo up && timeout {TOKENS_LIMIT_S} python3 -B jwt_attack.py --bin \"$SUT\" --name sut"
+        );
+        let mut command = Command::new("unshare");
+        command.args(["-n", "bash", "-c", &script]);
+        Self::start(format!("forged tokens on {driver}"), driver, command)
     }
 
     fn start(label: String, driver: &'static str, mut command: Command) -> Self {

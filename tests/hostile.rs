@@ -37,7 +37,8 @@ const CALM: f64 = 0.25;
 /// Latencies are judged here: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn under_attack(driver: Driver, duration: Duration) {
+/// Whether honest clients were served as fast as they must be; everything else is asserted.
+fn under_attack(driver: Driver, duration: Duration) -> bool {
     let stage = Stage::start(driver);
     let gateway = &stage.gateway;
     let address = gateway.address();
@@ -73,13 +74,13 @@ fn under_attack(driver: Driver, duration: Duration) {
         println!("  {}: {count}", attack.name);
         assert!(count > 0, "nothing came of the attack {}", attack.name);
     }
-    honest.judge();
     assert!(
         end_kib <= warm_kib + warm_kib / 5 + GROWTH_KIB,
         "{warm_kib} KiB after a quarter, {end_kib} KiB at the end"
     );
     stage.expect_nothing_left();
     assert!(!gateway.log().contains("panicked"), "{}", gateway.log());
+    honest.is_fast()
 }
 
 #[test]
@@ -90,6 +91,8 @@ fn honest_clients_hardly_notice_hostile_ones() {
     let drivers = Driver::available();
     let share = Duration::from_secs(seconds) / u32::try_from(drivers.len()).unwrap();
     for driver in drivers {
-        under_attack(driver, share);
+        // The machine may be shared with others: what is slow must be slow twice.
+        let is_fast = under_attack(driver, share) || under_attack(driver, share);
+        assert!(is_fast, "honest clients wait too long, see above");
     }
 }

@@ -75,14 +75,11 @@ impl Honest {
         format!("p99 {calm:.1?} of {calm_count} when calm, {hostile:.1?} of {count} under attack")
     }
 
-    pub fn judge(&self) {
+    /// Whether the attack slowed them down no more than it may.
+    pub fn is_fast(&self) -> bool {
         let [(calm, calm_count), (hostile, count)] = [self.p99(0), self.p99(1)];
         assert!(calm_count >= ANSWERS_MIN && count >= ANSWERS_MIN, "hardly any answers");
-        assert!(
-            hostile <= calm.max(CALM_LEAST) * SLOWER_MAX,
-            "honest clients wait too long: {}",
-            self.summary()
-        );
+        hostile <= calm.max(CALM_LEAST) * SLOWER_MAX
     }
 }
 

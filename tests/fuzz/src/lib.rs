@@ -2,17 +2,40 @@
 //!
 //! `scripts/fuzz` runs them under libFuzzer; `cargo test` in this folder runs the same functions on mutated seeds.
 
+mod bounded;
+mod caching;
+mod cel;
+mod client_ip;
 mod config;
+mod flexible;
+mod gzip;
 mod heads;
 mod json;
+mod log;
+mod lua_pattern;
+mod martian;
+mod propagation;
+mod redirect;
 mod routes;
+mod site;
 mod template;
 mod tokens;
 mod trees;
 
+use bounded::Bounded;
+pub use caching::caching;
+pub use cel::cel;
+pub use client_ip::client_ip;
 pub use config::config;
+pub use flexible::flexible;
+pub use gzip::gzip;
 pub use heads::{chunked, framing, request_head, response_head};
 pub use json::json;
+pub use log::log;
+pub use lua_pattern::lua_pattern;
+pub use martian::martian;
+pub use propagation::propagation;
+pub use redirect::redirect;
 pub use routes::routes;
 pub use template::template;
 pub use tokens::{gob, key_set, token};
@@ -33,6 +56,16 @@ pub const ALL: &[(&str, fn(&[u8]))] = &[
     ("token", token),
     ("key_set", key_set),
     ("gob", gob),
+    ("propagation", propagation),
+    ("client_ip", client_ip),
+    ("caching", caching),
+    ("redirect", redirect),
+    ("gzip", gzip),
+    ("cel", cel),
+    ("martian", martian),
+    ("lua_pattern", lua_pattern),
+    ("log", log),
+    ("flexible", flexible),
 ];
 
 /// Takes numbers and texts off the front of the input.

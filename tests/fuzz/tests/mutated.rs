@@ -38,19 +38,16 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).expect("a file of ours")).collect()
 }
 
-/// The dictionary that a target uses; the same table stands in scripts/fuzz.
-fn dictionary_of(target: &str) -> &'static str {
-    match target {
-        "request_head" | "response_head" | "chunked" | "framing" => "http",
-        "rss" => "xml",
-        "json" | "key_set" => "json",
-        "token" => "token",
-        "gob" => "gob",
-        "config" => "config",
-        "routes" => "routes",
-        "template" => "template",
-        _ => "xml",
+/// The dictionary that a target uses: its own, or the one that it shares with others.
+fn dictionary_of(target: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dictionaries");
+    if folder.join(format!("{target}.dict")).exists() {
+        return target.to_owned();
     }
+    let table = fs::read_to_string(folder.join("shared")).expect("a file of ours");
+    let mut rows = table.lines().filter_map(|line| line.split_once(' '));
+    let found = rows.find(|(name, _)| *name == target);
+    found.unwrap_or_else(|| panic!("{target} has no dictionary")).1.to_owned()
 }
 
 /// The entries of a dictionary in libFuzzer's form: one in quotes a line, with `\xNN`, `\"` and `\\`.
@@ -119,7 +116,8 @@ fn no_target_panics_on_mutated_seeds() {
     // Configuration may nest deeply; a core has as much stack.
     let run = move || {
         for &(name, target) in shoal_fuzz::ALL {
-            let (seeds, words) = (files(&format!("seeds/{name}")), dictionary(dictionary_of(name)));
+            let (seeds, words) =
+                (files(&format!("seeds/{name}")), dictionary(&dictionary_of(name)));
             let mut numbers = Numbers(seed);
             let (begin, mut rounds) = (Instant::now(), 0u64);
             let mut inputs = seeds.clone();
@@ -146,6 +144,6 @@ fn every_target_has_its_files() {
     for (name, _) in shoal_fuzz::ALL {
         assert!(folder.join(format!("fuzz_targets/{name}.rs")).exists(), "{name}");
         assert!(!files(&format!("seeds/{name}")).is_empty(), "{name}");
-        assert!(!dictionary(dictionary_of(name)).is_empty(), "{name}");
+        assert!(!dictionary(&dictionary_of(name)).is_empty(), "{name}");
     }
 }

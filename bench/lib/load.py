@@ -7,7 +7,9 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
 from . import stats
@@ -181,3 +183,25 @@ def _is_open(one):
         return True
     except OSError:
         return False
+
+
+class Scraper:
+    """Reads a page of metrics once a second, as Prometheus does."""
+
+    def __init__(self, port):
+        self.url = f"http://127.0.0.1:{port}/metrics"
+        self.is_stopped = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.is_stopped.wait(1):
+            try:
+                with urllib.request.urlopen(self.url, timeout=1) as page:
+                    page.read()
+            except OSError:
+                pass
+
+    def stop(self):
+        self.is_stopped.set()
+        self.thread.join(2)

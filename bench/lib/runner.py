@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import load, stats
 from .processes import BenchError, Process, busy_shares, check_port, core_ticks
+from .targets import SCRAPED
 from .workloads import JOBS
 
 #: Before each sample the same load runs for that long, and is not counted.
@@ -27,6 +28,7 @@ class Runner:
         self.options = options
         self.running = []
         self.counter = None
+        self.scrapers = []
         # The workers of nginx give up root's rights and must still enter.
         self.folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
         self.folder.chmod(0o755)
@@ -71,11 +73,16 @@ class Runner:
         job = JOBS[workload.job]
         path = job.path if target.merges or not job.reference else job.reference
         size = load.check_answer(port, self.options.port, job, path, workload.tls)
+        if workload.telemetry and target.measures:
+            self.scrapers.append(load.Scraper(port + SCRAPED))
         return process, port, job, path, size
 
     def takers(self, workload):
         """The targets that can do the job, or stand in as its reference."""
         job = JOBS[workload.job]
+        if workload.telemetry:
+            # Each beside itself: what measuring costs.
+            return [twin for one in self.targets if one.measures for twin in (one, one.bare)]
         return [one for one in self.targets
                 if (one.routes or not workload.routes)
                 and (one.speaks_tls or not workload.tls)
@@ -119,6 +126,9 @@ class Runner:
                     self.count_syscalls(found, name, gateways[name], workload, load_cores)
             return found
         finally:
+            for scraper in self.scrapers:
+                scraper.stop()
+            self.scrapers.clear()
             # All but the upstream.
             for process in self.running[1:]:
                 process.stop()

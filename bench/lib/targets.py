@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .processes import BenchError, executable, need
@@ -22,11 +22,22 @@ class Target:
     kind: str
     binary: str
     env: dict = field(default_factory=dict)
+    #: the same gateway, which measures nothing
+    is_bare: bool = False
 
     @property
     def merges(self):
         """Makes new bodies; the others only pass them on."""
         return self.kind in ("shoal", "krakend")
+
+    @property
+    def measures(self):
+        """Can tell Prometheus of its requests."""
+        return self.merges and not self.is_bare
+
+    @property
+    def bare(self):
+        return replace(self, name=f"{self.name}-bare", is_bare=True)
 
     @property
     def speaks_tls(self):
@@ -41,6 +52,8 @@ class Target:
         """Writes the configuration; returns (argv, environment)."""
         write = {"shoal": _shoal, "krakend": _krakend, "nginx": _nginx, "haproxy": _haproxy, "envoy": _envoy,
                  "caddy": _caddy, "proxy": _proxy}[self.kind]
+        if self.is_bare:
+            workload = replace(workload, telemetry=False)
         argv, env = write(self.binary, folder, port, upstream_port, workload)
         return argv, {**env, **self.env}
 
@@ -75,13 +88,18 @@ def pair(folder):
     return certificate, key
 
 
+#: The metrics' page is so far above the gateway's port.
+SCRAPED = 100
+
+
 def _shoal(binary, folder, port, upstream_port, workload):
     config = folder / "krakend.json"
     files = pair(folder) if workload.tls else None
     keys = folder / "keys.json" if workload.guarded else None
     if keys:
         keys.write_text(json.dumps(key_set()))
-    config.write_text(json.dumps(krakend_json(port, upstream_port, workload.routes, files, keys)))
+    config.write_text(json.dumps(krakend_json(port, upstream_port, workload.routes, files, keys,
+                                              port + SCRAPED if workload.telemetry else None)))
     return [binary, "run", "-c", config], {"SHOAL_WORKERS": str(workload.workers)}
 
 

@@ -83,6 +83,9 @@ class Workload:
     #: every request opens its own connection
     one_each: bool = False
 
+    #: Prometheus scrapes once a second; everything that OpenTelemetry knows is measured
+    telemetry: bool = False
+
     @property
     def guarded(self):
         """With a token, a limit for each client, and CORS."""
@@ -110,6 +113,8 @@ def _table():
     yield Workload("handshakes", "a connection and a full handshake of TLS 1.3 for each 300 B", "300", tls=True,
                    one_each=True)
     yield Workload("guarded", "300 B behind a token, a limit for each client, and CORS", "guarded")
+    yield Workload("telemetry", "300 B passed through, everything measured and scraped each second", "300",
+                   telemetry=True)
     for count in (10, 100, 1000, 10000):
         yield Workload(f"routes-{count}", f"300 B through one of {count} routes at random", "routes", routes=count)
     yield Workload("idle", "10,000 connections that have made one request each", "300", 10000, "idle")
@@ -126,9 +131,9 @@ WORKLOADS = {one.name: one for one in _table()}
 QUICK = ["300", "10k", "agg2"]
 
 
-def krakend_json(port, upstream_port, routes, pair=None, keys=None):
+def krakend_json(port, upstream_port, routes, pair=None, keys=None, scraped=None):
     """The configuration of Shoal and of KrakenD: the same text for both. `pair`: certificate and key, to speak TLS.
-    `keys`: a file with a key set, for the guarded endpoint."""
+    `keys`: a file with a key set, for the guarded endpoint. `scraped`: the port of the metrics' page."""
     def backend(path, **more):
         return {"url_pattern": path, **more}
 
@@ -154,11 +159,15 @@ def krakend_json(port, upstream_port, routes, pair=None, keys=None):
                      "issuer": "bench", "roles": ["user"], "roles_key": "roles"}
         endpoints.append({**passed("/guarded", to="/300"), "extra_config": {
             "auth/validator": validator, "qos/ratelimit/router": limits}})
+    metrics = {}
+    if scraped:
+        exporter = {"name": "bench", "host": "127.0.0.1", "port": scraped, "process_metrics": True}
+        metrics = {"telemetry/opentelemetry": {"exporters": {"prometheus": [exporter]}}}
     return {
         **tls,
         "version": 3, "port": port, "listen_ip": "127.0.0.1", "timeout": "60s",
         "host": [f"http://127.0.0.1:{upstream_port}"], "max_idle_connections_per_host": 8192,
-        "extra_config": {"router": {"disable_access_log": True}, **cors},
+        "extra_config": {"router": {"disable_access_log": True}, **cors, **metrics},
         "endpoints": endpoints,
     }
 

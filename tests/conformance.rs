@@ -14,6 +14,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// Suites at once: most of their time is waiting.
 const JOBS: &str = "6";
+/// Case files that may be tried once more with the machine to themselves: what they say of times was recorded that way.
+const TRIED_AGAIN_MAX: usize = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +35,20 @@ fn main() -> ExitCode {
     let mut failed = 0;
     for pass in passes() {
         println!("\nconformance on {}: {} case files", pass.name, files.len());
-        let outcome = run(&folder, &pass, &files, &areas);
+        let mut outcome = run(&folder, &pass, &files, &areas, JOBS);
+        if (1..=TRIED_AGAIN_MAX).contains(&outcome.failed_files.len()) {
+            let failed: Vec<PathBuf> =
+                std::mem::take(&mut outcome.failed_files).into_iter().collect();
+            println!("\nonce more, one after another: {failed:?}");
+            let again = run(&folder, &pass, &failed, &areas, "1");
+            println!(
+                "{} of {} failures were those of a busy machine",
+                outcome.failed.saturating_sub(again.failed),
+                outcome.failed
+            );
+            outcome.passed += outcome.failed.saturating_sub(again.failed);
+            outcome.failed = again.failed;
+        }
         println!(
             "test result: {}. {} passed; {} failed; {} excepted (conformance on {})",
             if outcome.failed == 0 { "ok" } else { "FAILED" },
@@ -81,15 +96,16 @@ struct Outcome {
     passed: usize,
     failed: usize,
     excepted: usize,
+    failed_files: BTreeSet<PathBuf>,
 }
 
 /// Runs the recorded cases and shows the runner's lines; exceptions turn from failures into notes.
-fn run(folder: &Path, pass: &Pass, files: &[PathBuf], areas: &Areas) -> Outcome {
+fn run(folder: &Path, pass: &Pass, files: &[PathBuf], areas: &Areas, jobs: &str) -> Outcome {
     let mut runner = Command::new("python3")
         .arg(folder.join("run.py"))
         .arg("--gateway")
         .arg(gateway(pass))
-        .args(["--jobs", JOBS, "-v"])
+        .args(["--jobs", jobs, "-v"])
         .args(files)
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -121,6 +137,9 @@ fn run(folder: &Path, pass: &Pass, files: &[PathBuf], areas: &Areas) -> Outcome 
                 println!("     excepted {check}: {}", areas.exceptions[index].reason);
             } else {
                 outcome.failed += 1;
+                outcome
+                    .failed_files
+                    .extend(files.iter().find(|path| path.ends_with(&file)).cloned());
                 println!("{line}");
             }
         } else if is_shown && line.starts_with("          ") {
@@ -133,6 +152,7 @@ fn run(folder: &Path, pass: &Pass, files: &[PathBuf], areas: &Areas) -> Outcome 
     {
         println!("the runner did not do its work ({status})");
         outcome.failed += 1;
+        outcome.failed_files.clear();
     }
     let ran = |name: &str| files.iter().any(|file| file.ends_with(name));
     for (index, exception) in areas.exceptions.iter().enumerate() {

@@ -29,10 +29,23 @@ use hostile::attacks::{ATTACKS, Target};
 use hostile::honest::Honest;
 use hostile::stage::Stage;
 
-/// Memory that may come on top of what it was after the first quarter of the hostile part.
+/// Memory that may come on top of what it was after the first attack.
 const GROWTH_KIB: u64 = 8 * 1024;
-/// The part of the time before anything hostile happens.
+/// Calm and hostile phases follow each other so often: an odd number, for its middle.
+const ROUNDS: u32 = 5;
+/// The part of a round in which nothing hostile happens.
 const CALM: f64 = 0.25;
+/// What an attack has left behind is gone after this time, and the next phase begins.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// Tells the clients to stop, also where an attack has failed.
+struct Ending<'s>(&'s AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Latencies are judged here: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -42,11 +55,14 @@ fn under_attack(driver: Driver, duration: Duration) -> bool {
     let stage = Stage::start(driver);
     let gateway = &stage.gateway;
     let address = gateway.address();
-    let (stop, honest) = (AtomicBool::new(false), Honest::new(address));
+    let honest = Honest::new(address, ROUNDS as usize * 2);
+    let stop = AtomicBool::new(false);
     let counts: Vec<AtomicU64> = ATTACKS.iter().map(|_| AtomicU64::new(0)).collect();
-    let mut warm_kib = 0;
+    let round = duration / ROUNDS;
+    let mut kib = Vec::new();
     thread::scope(|scope| {
         let clients = honest.start(scope, &stop);
+        let _end = Ending(&stop);
         // The time itself is the subject here; a client that found something wrong has ended.
         let wait = |span: Duration| {
             let end = Instant::now() + span;
@@ -55,28 +71,34 @@ fn under_attack(driver: Driver, duration: Duration) -> bool {
                 thread::sleep(Duration::from_millis(20));
             }
         };
-        wait(duration.mul_f64(CALM));
-        honest.begin_hostile_part();
-        for (attack, count) in ATTACKS.iter().zip(&counts) {
-            let target = Target { address, stop: &stop, count };
-            scope.spawn(move || (attack.run)(&target));
+        for number in 0..ROUNDS as usize {
+            wait(SETTLING);
+            honest.begin_phase(number * 2);
+            wait(round.mul_f64(CALM));
+            honest.end_phase();
+            let attacks_end = AtomicBool::new(false);
+            thread::scope(|attackers| {
+                for (attack, count) in ATTACKS.iter().zip(&counts) {
+                    let target = Target { address, stop: &attacks_end, count };
+                    attackers.spawn(move || (attack.run)(&target));
+                }
+                honest.begin_phase(number * 2 + 1);
+                wait(round.mul_f64(1.0 - CALM));
+                honest.end_phase();
+                kib.push(gateway.resident_kib());
+                attacks_end.store(true, Ordering::Relaxed);
+            });
         }
-        let hostile = duration.mul_f64(1.0 - CALM);
-        wait(hostile / 4);
-        warm_kib = gateway.resident_kib();
-        wait(hostile * 3 / 4);
-        stop.store(true, Ordering::Relaxed);
     });
-    let end_kib = gateway.resident_kib();
-    println!("{driver:?}: {}, {warm_kib} KiB then {end_kib} KiB", honest.summary());
+    println!("{driver:?}: {}, {kib:?} KiB", honest.summary());
     for (attack, count) in ATTACKS.iter().zip(&counts) {
         let count = count.load(Ordering::Relaxed);
         println!("  {}: {count}", attack.name);
         assert!(count > 0, "nothing came of the attack {}", attack.name);
     }
     assert!(
-        end_kib <= warm_kib + warm_kib / 5 + GROWTH_KIB,
-        "{warm_kib} KiB after a quarter, {end_kib} KiB at the end"
+        kib[kib.len() - 1] <= kib[0] + kib[0] / 5 + GROWTH_KIB,
+        "{kib:?} KiB after each attack"
     );
     stage.expect_nothing_left();
     assert!(!gateway.log().contains("panicked"), "{}", gateway.log());

@@ -12,6 +12,8 @@ mod integration {
     mod back_pressure;
     /// Bounds of heads, bodies, documents and queues, and what is counted there.
     mod bounds;
+    /// The other commands, and the service manager.
+    mod commands;
     /// The same walk on io_uring and on epoll.
     mod drivers;
     /// Upstreams that break off, lie or talk rubbish.
@@ -26,6 +28,10 @@ mod integration {
     mod keep_alive;
     /// Bounds of connections, requests, dials and descriptors.
     mod limits;
+    /// Configurations compared with schemas.
+    mod lint;
+    /// Where log lines go and how they look.
+    mod logs;
     /// What the gateway weighs.
     mod memory;
     /// Bodies of every size and framing pass untouched.
@@ -34,14 +40,28 @@ mod integration {
     mod pool;
     /// Limits of rates, over all cores.
     mod rate_limits;
+    /// A changed configuration is taken up, and nobody notices.
+    mod reload;
+    /// Hosts that fail: retries, ejections, health checks.
+    mod resilience;
     /// CORS, hosts and bots around everything.
     mod security;
+    /// Limits and quotas that several nodes keep together.
+    mod shared_limits;
     /// The end: drain, bounds, a second signal.
     mod shutdown;
     /// One request in is one request out.
     mod smuggling;
     /// The start: the demo, and configurations that are refused.
     mod startup;
+    /// Statistics, and the collectors that get them.
+    mod statistics;
+    /// What a node shows of itself.
+    mod status_page;
+    /// A new program takes over from a running one.
+    mod takeover;
+    /// Traces and metrics as collectors and Prometheus see them.
+    mod telemetry_otel;
     /// Deadlines of endpoints and of idle or slow clients.
     mod timeouts;
     /// Encrypted connections, to clients and to upstreams.

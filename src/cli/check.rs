@@ -7,12 +7,17 @@ use crate::features;
 use crate::plan;
 
 use super::args::Check;
+use super::compat;
 use super::dump;
+use super::lint;
 use super::run::{NO_CONFIG, tell_problems, tell_warnings};
 use super::terminal::{Colour, Terminal};
 use super::{FAILED, with_leniency};
 
 pub fn check(options: &Check, env: Vec<(String, String)>, terminal: &Terminal) -> ExitCode {
+    if options.compat {
+        return compat::compat(options.config.as_deref(), options.format, env, terminal);
+    }
     let Some(path) = &options.config else {
         terminal.line(terminal.paint(Colour::Red, NO_CONFIG));
         return ExitCode::from(FAILED);
@@ -27,8 +32,10 @@ pub fn check(options: &Check, env: Vec<(String, String)>, terminal: &Terminal) -
         }
     };
     tell_warnings(&loaded.warnings, terminal);
-    if options.lint || options.lint_no_network || options.lint_schema.is_some() {
-        return lint(options, terminal);
+    if (options.lint || options.lint_no_network || options.lint_schema.is_some())
+        && !lint::lint(&loaded.document, options, terminal)
+    {
+        return ExitCode::from(FAILED);
     }
     if options.debug > 0 {
         dump::Dump::new(terminal, &options.indent, options.debug).service(&loaded.service);
@@ -63,10 +70,5 @@ fn is_plan_sound(
     false
 }
 
-fn lint(options: &Check, terminal: &Terminal) -> ExitCode {
-    let schema = options.lint_schema.as_deref().unwrap_or("the official schema");
-    terminal.line(
-        terminal.paint(Colour::Red, format_args!("ERROR lint against {schema} is not built yet")),
-    );
-    ExitCode::from(FAILED)
-}
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,19 @@
 //! The command line: which commands there are, and what their exit statuses mean (spec 1.12).
 //!
-//! Commands speak on stderr and help goes to stdout, as with the original. 0 is success, 1 a check that failed,
+//! Commands of the original speak on stderr and help goes to stdout; what programs may want to read (`explain`,
+//! `check --compat`, completions, manual pages) goes to stdout, too. 0 is success, 1 a check that failed,
 //! 255 a command line that cannot be understood or a gateway that does not start on its configuration.
 
 mod args;
+mod audit;
 mod check;
+mod compat;
 mod dump;
-mod later;
+mod explain;
+mod lint;
+mod manuals;
+mod plugins;
+mod reload;
 mod run;
 mod terminal;
 mod version;
@@ -36,10 +43,16 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             Command::Run(options) => run::run(&options, env, &terminal),
             Command::Check(options) => check::check(&options, env, &terminal),
             Command::Demo(options) => run::demo(&options, &terminal),
-            Command::Audit(options) => later::audit(&options, &env, &terminal),
-            Command::CheckPlugin(options) => later::check_plugin(&options, &terminal),
-            Command::TestPlugin(options) => later::test_plugin(&options, &terminal),
+            Command::Audit(options) => audit::audit(&options, &env, &terminal),
+            Command::CheckPlugin(options) => plugins::check_plugin(&options, &terminal),
+            Command::TestPlugin(options) => plugins::test_plugin(&options, &terminal),
+            Command::Schema(_) => lint::schema(),
             Command::Version(_) => version::version(&terminal),
+            Command::Explain(options) => explain::explain(&options, env, &terminal),
+            Command::Reload(options) => reload::reload(&options, &terminal),
+            Command::Upgrade(options) => reload::upgrade(&options, &terminal),
+            Command::Completion(options) => manuals::completion(&options),
+            Command::Man(options) => manuals::man(&options, &terminal),
         },
         Err(error) => refuse(&error),
     }

@@ -1,11 +1,17 @@
-//! Lines for the user on stderr, coloured when a person looks at it.
+//! Lines for the user on stderr or stdout, coloured when a person looks at them.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Stderr, Write};
+use std::io::{self, IsTerminal, Write};
 
 pub struct Terminal {
-    out: Stderr,
+    out: Out,
     is_coloured: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Out {
+    Stdout,
+    Stderr,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +28,36 @@ pub enum Colour {
 // === impl Terminal ===
 
 impl Terminal {
+    /// For messages, and for the commands of the original, which speak there only.
     pub fn stderr() -> Self {
-        let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let out = std::io::stderr();
-        Self { is_coloured: out.is_terminal() && !wants_none, out }
+        Self::of(Out::Stderr, io::stderr().is_terminal())
+    }
+
+    /// For what other programs may want to read.
+    pub fn stdout() -> Self {
+        Self::of(Out::Stdout, io::stdout().is_terminal())
+    }
+
+    fn of(out: Out, is_terminal: bool) -> Self {
+        Self { is_coloured: is_terminal && !wants_no_colour(), out }
+    }
+
+    /// Whether a person sees the lines and may see them in colours.
+    pub fn is_coloured(&self) -> bool {
+        self.is_coloured
     }
 
     /// Writes a line; when nobody can read it any more, that is no failure of the command.
     pub fn line(&self, text: impl Display) {
-        let _ = writeln!(self.out.lock(), "{text}");
+        self.write(format_args!("{text}\n"));
+    }
+
+    /// The same without the line's end.
+    pub fn write(&self, text: impl Display) {
+        let _ = match self.out {
+            Out::Stdout => write!(io::stdout().lock(), "{text}"),
+            Out::Stderr => write!(io::stderr().lock(), "{text}"),
+        };
     }
 
     pub fn paint(&self, colour: Colour, text: impl Display) -> String {
@@ -39,6 +66,11 @@ impl Terminal {
             _ => text.to_string(),
         }
     }
+}
+
+/// Whether the user wants no colours anywhere (`NO_COLOR`).
+pub fn wants_no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 // === impl Colour ===

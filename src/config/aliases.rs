@@ -42,6 +42,11 @@ pub fn current_name(namespace: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(former, _)| *former == namespace).map(|(_, current)| *current)
 }
 
+/// The names that a namespace had before.
+pub fn former_names(namespace: &str) -> impl Iterator<Item = &'static str> {
+    ALIASES.iter().filter(move |(_, current)| *current == namespace).map(|(former, _)| *former)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

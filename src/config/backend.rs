@@ -9,11 +9,15 @@ use super::problem::{Place, Problem};
 use super::service::Backend;
 
 const NO_OP: &str = "no-op";
+/// The decoders of the original, with those of its enterprise edition.
+const ENCODINGS: &[&str] =
+    &["json", "safejson", "fast-json", "string", "xml", "rss", "yaml", NO_OP];
+const DISCOVERIES: &[&str] = &["static", "dns", "dns-shared"];
 
 pub fn read(mut fields: Fields<'_>, index: usize, around: &Around<'_>) -> Backend {
     let disable_host_sanitize = fields.boolean("disable_host_sanitize");
     let own_hosts = fields.placed_texts("host");
-    let sd = fields.text("sd");
+    let sd = fields.choice("sd", DISCOVERIES);
     let host = if own_hosts.is_empty() {
         around.service.host.clone()
     } else if disable_host_sanitize {
@@ -73,7 +77,7 @@ fn untouched_hosts(fields: &Fields<'_>, texts: Vec<(String, Place)>, sd: &str) -
 }
 
 fn encoding(fields: &mut Fields<'_>, around: &Around<'_>) -> String {
-    let own = fields.text("encoding");
+    let own = fields.choice("encoding", ENCODINGS);
     if around.output_encoding == NO_OP { NO_OP.to_owned() } else { own }
 }
 

@@ -2,7 +2,7 @@
 
 use super::agent;
 use super::backend::cleaned_hosts;
-use super::endpoint;
+use super::endpoint::{self, OUTPUT_ENCODINGS};
 use super::extra::ExtraConfig;
 use super::fields::Fields;
 use super::problem::Problem;
@@ -29,7 +29,7 @@ pub fn read(mut fields: Fields<'_>) -> Service {
             .filter(|timeout| !timeout.is_zero())
             .unwrap_or(TIMEOUT),
         cache_ttl: fields.duration("cache_ttl"),
-        output_encoding: fields.text("output_encoding"),
+        output_encoding: fields.choice("output_encoding", OUTPUT_ENCODINGS),
         host: cleaned_hosts(&fields, hosts),
         endpoints: Vec::new(),
         async_agents: Vec::new(),

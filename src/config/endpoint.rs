@@ -10,6 +10,10 @@ use super::values::Millis;
 
 const NO_OP: &str = "no-op";
 
+/// The renders of the original, with those of its enterprise edition.
+pub const OUTPUT_ENCODINGS: &[&str] =
+    &["json", "json-collection", "fast-json", "string", "xml", "yaml", "negotiate", NO_OP];
+
 /// What a backend takes from its surroundings.
 pub struct Around<'a> {
     pub service: &'a Service,
@@ -31,7 +35,7 @@ pub fn read(mut fields: Fields<'_>, service: &Service) -> Endpoint {
     let names = params::offered(&path, !service.disable_rest);
     let route = params::router_path(&path, &names);
     let output_encoding = first_of([
-        fields.text("output_encoding"),
+        fields.choice("output_encoding", OUTPUT_ENCODINGS),
         service.output_encoding.clone(),
         "json".to_owned(),
     ]);

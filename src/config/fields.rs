@@ -55,7 +55,8 @@ impl<'a> Fields<'a> {
     pub fn new(report: &'a Report, found: Found<'a>) -> Option<Self> {
         let NodeValue::Map(entries) = &found.node.value else {
             let got = found.node.value.go_kind();
-            report.push(found.refuse(&format!("expected a map or struct, got \"{got}\"")));
+            let problem = found.refuse(&format!("expected a map or struct, got \"{got}\""));
+            report.push(problem.hint("write an object: { \"name\": … }"));
             return None;
         };
         Some(Self { report, entries, place: found.place, asked: Vec::new() })
@@ -96,6 +97,18 @@ impl<'a> Fields<'a> {
 
     pub fn text(&mut self, key: &'static str) -> String {
         self.find(key).and_then(|found| self.checked(found.to_text())).unwrap_or_default()
+    }
+
+    /// A text that should be one of these names, in any case. Others count as well, so only a slip is told.
+    pub fn choice(&mut self, key: &'static str, known: &[&str]) -> String {
+        let text = self.text(key);
+        let is_known = text.is_empty() || known.iter().any(|name| name.eq_ignore_ascii_case(&text));
+        if let Some(meant) = keys::nearest(&text, known).filter(|_| !is_known) {
+            let problem =
+                Problem::warn(self.place_of(key), format!("{text:?} is no {key} that is known"));
+            self.report(problem.hint(format!("did you mean {meant:?}?")));
+        }
+        text
     }
 
     pub fn boolean(&mut self, key: &'static str) -> bool {
@@ -226,7 +239,7 @@ impl<'a> Fields<'a> {
                     (entry.key.clone(), Found { node: &entry.value, place }.located())
                 })),
                 NodeValue::Null => {}
-                other => self.report.push(object.refuse(&unconvertible(go_type, other))),
+                other => self.report.push(object.unfit(go_type, other)),
             }
         }
         members
@@ -281,13 +294,26 @@ impl Found<'_> {
         Problem::refuse(self.place.clone(), format!("'{}' {what}", self.place.path))
     }
 
+    /// A value of another type than is wanted, with what to write in its place.
+    fn unfit(&self, go_type: &str, value: &NodeValue) -> Problem {
+        let wanted = match go_type {
+            "string" => "one text: \"…\"",
+            "bool" => "true or false",
+            "int" => "a whole number",
+            "float64" => "a number",
+            "time.Duration" => "a duration: \"2s\"",
+            _ => "an object: { \"name\": … }",
+        };
+        self.refuse(&unconvertible(go_type, value)).hint(format!("write {wanted}"))
+    }
+
     fn to_text(&self) -> Result<String, Problem> {
         Ok(match &self.node.value {
             NodeValue::Null => String::new(),
             NodeValue::Bool(value) => u8::from(*value).to_string(),
             NodeValue::Number(number, _) => number.to_text(),
             NodeValue::Text(text) => text.clone(),
-            other => return Err(self.refuse(&unconvertible("string", other))),
+            other => return Err(self.unfit("string", other)),
         })
     }
 
@@ -303,7 +329,7 @@ impl Found<'_> {
                 );
                 self.refuse(&what).hint("write true or false")
             }),
-            other => Err(self.refuse(&unconvertible("bool", other))),
+            other => Err(self.unfit("bool", other)),
         }
     }
 
@@ -317,7 +343,7 @@ impl Found<'_> {
                     // Kubernetes names a variable like this for a service called `krakend`.
                     return problem.hint("Kubernetes set this variable for a service; enableServiceLinks: false stops it");
                 }
-                problem
+                problem.hint("write a whole number")
             }),
             other => self.number(other, "int"),
         }
@@ -337,7 +363,7 @@ impl Found<'_> {
             NodeValue::Null => Ok(0),
             NodeValue::Bool(value) => Ok(i64::from(*value)),
             NodeValue::Number(number, _) => Ok(number.to_i64()),
-            other => Err(self.refuse(&unconvertible(go_type, other))),
+            other => Err(self.unfit(go_type, other)),
         }
     }
 
@@ -353,7 +379,7 @@ impl Found<'_> {
                     "cannot parse value as 'float64': strconv.ParseFloat: invalid syntax: {text:?}"
                 ))
             }),
-            other => Err(self.refuse(&unconvertible("float64", other))),
+            other => Err(self.unfit("float64", other)),
         }
     }
 }

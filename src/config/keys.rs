@@ -47,7 +47,7 @@ const HOMES: &[(&str, &str)] = &[
 
 /// The warning for a key that none of `known` is; `None` for keys that are meant as remarks.
 pub fn unknown(key: &str, known: &[&str], place: Place) -> Option<Problem> {
-    if key.starts_with(['@', '_', '$']) || key.eq_ignore_ascii_case("comment") {
+    if key.starts_with(['@', '_', '$', '#']) || key.eq_ignore_ascii_case("comment") {
         return None;
     }
     let problem = Problem::warn(place, format!("unknown key {key:?}: it has no effect"));
@@ -66,9 +66,15 @@ fn guess<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     if let Some(name) = renamed.find_map(|(_, name)| known.iter().find(|known| *known == name)) {
         return Some(name);
     }
+    nearest(key, known)
+}
+
+/// The name that was meant, when it is near enough.
+pub fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     // One slip for short keys, up to a third of the letters for long ones.
     let slips_max = (key.chars().count() / 3).clamp(1, 3);
-    let distances = known.iter().map(|name| (distance(key, name), *name));
+    let key = key.to_lowercase();
+    let distances = known.iter().map(|name| (distance(&key, &name.to_lowercase()), *name));
     distances.min().filter(|(slips, _)| *slips <= slips_max).map(|(_, name)| name)
 }
 
@@ -149,7 +155,7 @@ mod tests {
 
     #[test]
     fn remarks_are_left_alone() {
-        for key in ["$schema", "@comment", "_note", "comment", "Comment"] {
+        for key in ["$schema", "@comment", "_note", "#note", "comment", "Comment"] {
             assert_eq!(unknown(key, &["commend"], Place::default()), None);
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::template::source_map::SourceMap;
+
 /// Where a value stands. Cheap to clone, and able to cross threads with the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -16,6 +18,8 @@ pub struct Place {
     pub path: Arc<str>,
     /// `GET /users/{id}`, when the place is inside an endpoint.
     pub endpoint: Option<Arc<str>>,
+    /// Where the file was rendered from, when line and column are those of a rendered text.
+    pub origin: Option<Arc<SourceMap>>,
 }
 
 /// What a problem means for the start.
@@ -65,6 +69,13 @@ impl Place {
         Self { line, column, ..self.clone() }
     }
 
+    /// File, line and column, those of the template for what was rendered; line 0 when there is none.
+    pub fn located(&self) -> (&Arc<str>, u32, u32) {
+        let origin = self.origin.as_ref().filter(|_| self.line > 0);
+        let found = origin.and_then(|origin| origin.locate(self.line, self.column));
+        found.unwrap_or((&self.file, self.line, self.column))
+    }
+
     /// `endpoints[3].backend[0].url_pattern` with the endpoint's name put in after its index.
     fn write_path(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (head, tail) = match self.path.split_once('.') {
@@ -83,9 +94,10 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
+        let (file, line, column) = self.located();
+        f.write_str(file)?;
+        if line > 0 {
+            write!(f, ":{line}:{column}")?;
         }
         if !self.path.is_empty() {
             f.write_str("  ")?;

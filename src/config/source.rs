@@ -4,7 +4,7 @@
 //! and JSON for everything else, upper-case endings included.
 
 mod json;
-mod lines;
+pub mod lines;
 mod node;
 mod toml;
 mod yaml;

@@ -128,17 +128,6 @@ fn leniency_lets_pass_what_the_original_lets_pass() {
 }
 
 #[test]
-fn flexible_configuration_is_refused_until_it_is_built() {
-    let variables = [("FC_ENABLE", "false")];
-    assert!(
-        told("krakend.json", r#"{"version": 3}"#, &variables)[0].what.contains("not built yet")
-    );
-    let lenient = [variables[0], ("SHOAL_LENIENT", "1")];
-    assert!(parse("krakend.json", br#"{"version": 3}"#, &env(&lenient)).is_ok());
-    assert!(parse("krakend.json", br#"{"version": 3}"#, &env(&[("FC_ENABLE", "")])).is_ok());
-}
-
-#[test]
 fn agents_are_completed() {
     let service = right(
         r#"{"version": 3, "timeout": "4s", "host": ["a"], "async_agent": [

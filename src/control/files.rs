@@ -1,4 +1,4 @@
-//! `FileWatch`: notices that files have been replaced.
+//! `FileWatch`: notices that files have been replaced since they were `Seen`.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -19,10 +19,16 @@ pub type OnChange = Box<dyn FnMut(&Log) + Send>;
 /// Looks at a few files about once a second.
 pub struct FileWatch {
     name: String,
-    paths: Vec<PathBuf>,
     /// As they were when they were read last.
-    read: Vec<Mark>,
+    read: Seen,
     on_change: OnChange,
+}
+
+/// Files as they were at one moment: to be taken before they are read, so that no change in between is missed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    paths: Vec<PathBuf>,
+    marks: Vec<Mark>,
 }
 
 /// What changes when a file is written or replaced: inode, length, and the time of the last write in nanoseconds.
@@ -31,18 +37,27 @@ type Mark = Option<(u64, u64, i64, i64)>;
 
 impl FileWatch {
     /// `name` appears in the log.
-    pub fn new(name: &str, paths: Vec<PathBuf>, on_change: OnChange) -> FileWatch {
-        let mut watch = FileWatch { name: name.to_owned(), paths, read: Vec::new(), on_change };
-        watch.read = watch.look();
-        watch
+    pub fn new(name: &str, read: Seen, on_change: OnChange) -> FileWatch {
+        FileWatch { name: name.to_owned(), read, on_change }
     }
+}
 
-    fn look(&self) -> Vec<Mark> {
+impl Seen {
+    pub fn now(paths: Vec<PathBuf>) -> Seen {
         let mark = |path: &PathBuf| {
             let file = std::fs::metadata(path).ok()?;
             Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
         };
-        self.paths.iter().map(mark).collect()
+        let marks = paths.iter().map(mark).collect();
+        Seen { paths, marks }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    fn again(&self) -> Seen {
+        Seen::now(self.paths.clone())
     }
 }
 
@@ -56,7 +71,7 @@ impl Task for FileWatch {
             let mut last = self.read.clone();
             loop {
                 sleep(LOOK).await;
-                let now = self.look();
+                let now = self.read.again();
                 if now != self.read && now == last {
                     self.read.clone_from(&now);
                     (self.on_change)(&env.log);
@@ -76,19 +91,19 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("file-watch-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("a.pem");
-        let watch = FileWatch::new("test", vec![path.clone()], Box::new(|_| {}));
-        let mut marks = vec![watch.look()];
+        let look = || Seen::now(vec![path.clone()]);
+        let mut marks = vec![look()];
         std::fs::write(&path, "one").unwrap();
-        marks.push(watch.look());
+        marks.push(look());
         std::fs::write(&path, "longer").unwrap();
-        marks.push(watch.look());
+        marks.push(look());
         std::fs::write(folder.join("b.pem"), "longer").unwrap();
         std::fs::rename(folder.join("b.pem"), &path).unwrap();
-        marks.push(watch.look());
+        marks.push(look());
         for pair in marks.windows(2) {
             assert_ne!(pair[0], pair[1]);
         }
-        assert_eq!(watch.look(), marks[3]);
+        assert_eq!(look(), marks[3]);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -12,7 +12,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, USER_AGENT,
+};
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -23,7 +25,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -66,6 +68,8 @@ pub struct TlsTrust {
     pub fingerprints: Vec<[u8; FINGERPRINT_BYTES]>,
     /// Cipher suites of TLS 1.2 by their numbers; empty is all that are known. Those of TLS 1.3 are always on.
     pub cipher_suites: Vec<u16>,
+    /// PEM of the client's own certificate with its chain, and of its key.
+    pub identity_pem: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Why a client could not be made.
@@ -93,6 +97,8 @@ pub struct HttpAnswer {
     pub status: u16,
     /// Empty when there is none.
     pub content_type: String,
+    /// What `Retry-After` says, where it says so in seconds.
+    pub retry_after_s: Option<u64>,
     pub body: Vec<u8>,
 }
 
@@ -128,6 +134,43 @@ impl HttpClient {
         Ok(HttpClient { client, user_agent, timeout, body_bytes_max })
     }
 
+    /// One that asks whether hosts are up: each question goes over a connection of its own, encrypted as `tls` says.
+    pub fn for_probes(
+        tls: ClientConfig,
+        user_agent: &'static str,
+        timeout: Duration,
+    ) -> HttpClient {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(timeout));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(https);
+        HttpClient { client, user_agent, timeout, body_bytes_max: 0 }
+    }
+
+    /// The status of the answer to a GET; its body is not read and a redirect is not followed. `host` takes the place of
+    /// the URL's own in the header of that name.
+    ///
+    /// # Errors
+    /// [`HttpError::Failed`].
+    pub async fn probe(&self, url: &str, host: Option<&str>) -> Result<u16, HttpError> {
+        let exchange = async {
+            let url = parse(url)?;
+            let mut request = self.request(Method::GET, &url).header(CONNECTION, "close");
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let response = self.send(&url, request, Bytes::new()).await?;
+            Ok(response.status().as_u16())
+        };
+        let late = |_| failed(format!("no answer within {:?}", self.timeout));
+        timeout(self.timeout, exchange).await.map_err(late)?
+    }
+
     /// GET. Redirects are followed, but never from https to http.
     ///
     /// # Errors
@@ -136,7 +179,8 @@ impl HttpClient {
         let follow = async {
             let mut url = parse(url)?;
             for _ in 0..=REDIRECTS_MAX {
-                let response = self.send(&url, self.request(Method::GET, &url), "").await?;
+                let response =
+                    self.send(&url, self.request(Method::GET, &url), Bytes::new()).await?;
                 let location = response
                     .headers()
                     .get(LOCATION)
@@ -171,7 +215,30 @@ impl HttpClient {
             if let Some(authorization) = authorization {
                 request = request.header(AUTHORIZATION, authorization);
             }
-            let response = self.send(&url, request, form).await?;
+            let response = self.send(&url, request, form.to_owned()).await?;
+            self.read(response).await
+        };
+        self.in_time(exchange).await
+    }
+
+    /// POST of bytes, with further header lines.
+    ///
+    /// # Errors
+    /// [`HttpError`]; a status is never an error, a redirect is not followed.
+    pub async fn post_bytes(
+        &self,
+        url: &str,
+        content_type: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<HttpAnswer, HttpError> {
+        let exchange = async {
+            let url = parse(url)?;
+            let mut request = self.request(Method::POST, &url).header(CONTENT_TYPE, content_type);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let response = self.send(&url, request, body).await?;
             self.read(response).await
         };
         self.in_time(exchange).await
@@ -198,18 +265,20 @@ impl HttpClient {
         &self,
         url: &Url,
         request: Builder,
-        body: &str,
+        body: impl Into<Bytes>,
     ) -> Result<Response<Incoming>, HttpError> {
         // The part that is sent: neither the user's name nor the fragment.
         let mut bare = url.clone();
         let _ = bare.set_username("").and_then(|()| bare.set_password(None));
         bare.set_fragment(None);
-        let request = request.uri(bare.as_str()).body(Full::from(body.to_owned()));
+        let request = request.uri(bare.as_str()).body(Full::new(body.into()));
         self.client.request(request.map_err(failed)?).await.map_err(|error| failed(whole(&error)))
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<HttpAnswer, HttpError> {
         let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
+        let retry_after_s = retry_after.and_then(|text| text.trim().parse().ok());
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -222,7 +291,7 @@ impl HttpClient {
                 failed(whole(&*error))
             }
         })?;
-        Ok(HttpAnswer { status, content_type, body: body.to_bytes().into() })
+        Ok(HttpAnswer { status, content_type, retry_after_s, body: body.to_bytes().into() })
     }
 }
 
@@ -254,7 +323,11 @@ fn whole(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn client_config(trust: &TlsTrust) -> Result<ClientConfig, SettingsError> {
+/// Also for connections that speak another protocol.
+///
+/// # Errors
+/// [`SettingsError`], naming what cannot be used.
+pub fn client_config(trust: &TlsTrust) -> Result<ClientConfig, SettingsError> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     if !trust.cipher_suites.is_empty() {
         let is_new = |suite: &rustls::SupportedCipherSuite| suite.tls13().is_some();
@@ -274,12 +347,18 @@ fn client_config(trust: &TlsTrust) -> Result<ClientConfig, SettingsError> {
     };
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = builder
+    let builder = builder
         .map_err(|error| SettingsError::Client(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let Some((certificates, key)) = &trust.identity_pem else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let failed = |error: String| SettingsError::Client(format!("the own certificate: {error}"));
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
+    let chain = chain.map_err(|error| failed(error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| failed(error.to_string()))?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| failed(error.to_string()))
 }
 
 fn chain(trust: &TlsTrust, provider: &Arc<CryptoProvider>) -> Result<Chain, SettingsError> {

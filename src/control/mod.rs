@@ -4,21 +4,33 @@
 //! name servers, key servers and collectors.
 
 pub mod dns;
+pub mod fetch;
+pub mod file_reader;
 pub mod files;
+pub mod health_check;
+pub mod host_watch;
 pub mod http_client;
+pub mod influx;
+mod listen;
+pub mod otlp;
+pub mod page_server;
+pub mod process;
+pub mod redis;
 pub mod resolver;
 pub mod signals;
 pub mod srv;
 pub mod task;
 pub mod tcp;
+pub mod vitals;
 
 #[cfg(test)]
 mod dns_server;
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
@@ -27,7 +39,8 @@ use tokio::time::timeout;
 pub use task::{BoxFuture, RunningTask, Task, TaskEnv, TaskError};
 
 use crate::shared::log::Log;
-use task::supervise;
+use crate::shared::meter::Meter;
+use task::{Opening, supervise};
 
 /// tokio needs little; tasks are state machines on the heap.
 const STACK_BYTES: usize = 512 * 1024;
@@ -37,6 +50,8 @@ pub struct Control {
     runtime: runtime::Handle,
     /// Given to each task, and kept to know that all have let go.
     env: TaskEnv,
+    /// Tasks that have not opened their port yet.
+    opening: Arc<AtomicUsize>,
     order_stop: oneshot::Sender<Duration>,
     stopped: mpsc::Receiver<bool>,
 }
@@ -44,7 +59,7 @@ pub struct Control {
 // === impl Control ===
 
 impl Control {
-    pub fn start(log: Log) -> io::Result<Self> {
+    pub fn start(log: Log, meter: Meter) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stopping, is_stopping) = watch::channel(false);
@@ -56,18 +71,37 @@ impl Control {
             runtime.shutdown_background();
             let _ = report.send(all_ended);
         })?;
-        Ok(Self { runtime: handle, env: TaskEnv::new(log, is_stopping), order_stop, stopped })
+        Ok(Self {
+            runtime: handle,
+            env: TaskEnv::new(log, meter, is_stopping),
+            opening: Arc::default(),
+            order_stop,
+            stopped,
+        })
     }
 
     /// Runs `task` until it is done, the handle is dropped or the process stops.
     pub fn spawn(&self, task: Box<dyn Task>) -> RunningTask {
-        let running = self.runtime.spawn(supervise(task, self.env.clone()));
-        RunningTask::new(running.abort_handle())
+        let (dismiss, dismissed) = watch::channel(false);
+        let mut env = self.env.clone().dismissed_by(dismissed);
+        if task.is_exclusive() {
+            env = env.opening(Opening::begin(&self.opening));
+        }
+        let running = self.runtime.spawn(supervise(task, env));
+        RunningTask::new(running.abort_handle(), dismiss)
+    }
+
+    /// Waits until the tasks have opened their ports, or could not, or for `at_most`.
+    pub fn wait_opened(&self, at_most: Duration) {
+        let until = Instant::now() + at_most;
+        while self.opening.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Asks all tasks to end, and cancels those that have not after `at_most`. Tells whether all had.
     pub fn stop(self, at_most: Duration) -> bool {
-        let Self { runtime: _, env, order_stop, stopped } = self;
+        let Self { runtime: _, env, opening: _, order_stop, stopped } = self;
         drop(env);
         // A thread that is gone has stopped, and reports nothing.
         let _ = order_stop.send(at_most);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::{flag, low_level};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,23 @@ pub enum Signal {
     Interrupt,
     /// `SIGHUP`: read the configuration again.
     Hangup,
+    /// `SIGUSR1`: open the log's outputs again.
+    User1,
+    /// `SIGUSR2`: hand over to the program that is installed now.
+    User2,
 }
 
 /// Catches the signals from its creation on. One for the process.
 pub struct Signals {
     /// Gets a byte after a flag was raised, so that [`Signals::wait`] need not look again and again.
     bell: UnixStream,
-    raised: [(Signal, Arc<AtomicBool>); 3],
+    raised: [(Signal, Arc<AtomicBool>); 5],
+}
+
+/// Does what `SIGHUP` from outside does.
+pub fn hang_up() {
+    // It cannot fail: the signal is caught, and the process may send itself one.
+    let _ = low_level::raise(SIGHUP);
 }
 
 // === impl Signals ===
@@ -70,13 +80,16 @@ impl Signals {
 // === impl Signal ===
 
 impl Signal {
-    const ALL: [Self; 3] = [Self::Terminate, Self::Interrupt, Self::Hangup];
+    const ALL: [Self; 5] =
+        [Self::Terminate, Self::Interrupt, Self::Hangup, Self::User1, Self::User2];
 
     fn number(self) -> i32 {
         match self {
             Self::Terminate => SIGTERM,
             Self::Interrupt => SIGINT,
             Self::Hangup => SIGHUP,
+            Self::User1 => SIGUSR1,
+            Self::User2 => SIGUSR2,
         }
     }
 }
@@ -88,6 +101,8 @@ impl fmt::Display for Signal {
             Self::Terminate => "terminated",
             Self::Interrupt => "interrupt",
             Self::Hangup => "hangup",
+            Self::User1 => "user defined signal 1",
+            Self::User2 => "user defined signal 2",
         })
     }
 }

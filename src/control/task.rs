@@ -5,6 +5,8 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::shared::log::Log;
+use crate::shared::meter::Meter;
 
 /// Pauses before a failed task is run again: the first, doubled each time up to the last.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
@@ -24,6 +27,17 @@ pub trait Task: Send {
     /// Appears in the log: `jwks https://…`.
     fn name(&self) -> &str;
 
+    /// Holds a port, which only one can hold: its successor begins when it has ended, and the start waits a moment until
+    /// the port is open (`listen::open`).
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
+    /// Has something to do when it is told to end, such as a last export; it looks at [`TaskEnv::stopping`] then.
+    fn has_last_words(&self) -> bool {
+        false
+    }
+
     /// Works until it is done. After an error or a panic it is called again, later, on the same value.
     fn run(&mut self, env: TaskEnv) -> BoxFuture<'_, Result<(), TaskError>>;
 }
@@ -32,7 +46,20 @@ pub trait Task: Send {
 #[derive(Clone)]
 pub struct TaskEnv {
     pub log: Log,
+    /// What the cores count.
+    pub meter: Meter,
+    /// Of the process.
     stopping: watch::Receiver<bool>,
+    /// Of this task alone.
+    dismissed: watch::Receiver<bool>,
+    /// Of a task that has a port to open.
+    opening: Option<Arc<Opening>>,
+}
+
+/// Counts a task among those that have not opened their port yet, until it has, or could not.
+pub(super) struct Opening {
+    all: Arc<AtomicUsize>,
+    is_counted: AtomicBool,
 }
 
 /// Why a task could not go on, in one line.
@@ -42,34 +69,91 @@ pub struct TaskError(String);
 /// Keeps a task running: dropped, the task is cancelled where it waits.
 #[derive(Debug)]
 #[must_use = "the task ends when this is dropped"]
-pub struct RunningTask(AbortHandle);
+pub struct RunningTask {
+    handle: AbortHandle,
+    dismiss: watch::Sender<bool>,
+}
 
 // === impl TaskEnv ===
 
 impl TaskEnv {
-    pub(super) fn new(log: Log, stopping: watch::Receiver<bool>) -> Self {
-        Self { log, stopping }
+    pub(super) fn new(log: Log, meter: Meter, stopping: watch::Receiver<bool>) -> Self {
+        let dismissed = stopping.clone();
+        Self { log, meter, stopping, dismissed, opening: None }
     }
 
-    /// Waits until the process begins to stop. A task that has something to bring home (a last export)
-    /// does it then and returns; all others are cancelled at the end.
+    pub(super) fn dismissed_by(self, dismissed: watch::Receiver<bool>) -> Self {
+        Self { dismissed, ..self }
+    }
+
+    pub(super) fn opening(self, opening: Opening) -> Self {
+        Self { opening: Some(Arc::new(opening)), ..self }
+    }
+
+    /// The task's port is open, or cannot be had now: the start waits for it no longer.
+    pub(super) fn opened(&self) {
+        if let Some(opening) = &self.opening {
+            opening.end();
+        }
+    }
+
+    /// Waits until the process begins to stop, or the task is dismissed. A task that has last words says them then and
+    /// returns; all others are cancelled.
     pub async fn stopping(&mut self) {
         // An error means that there is nobody left who could say so.
-        let _ = self.stopping.wait_for(|is_stopping| *is_stopping).await;
+        tokio::select! {
+            _ = self.stopping.wait_for(|is_stopping| *is_stopping) => {}
+            _ = self.dismissed.wait_for(|is_dismissed| *is_dismissed) => {}
+        }
+    }
+}
+
+// === impl Opening ===
+
+impl Opening {
+    pub fn begin(all: &Arc<AtomicUsize>) -> Opening {
+        all.fetch_add(1, Ordering::Relaxed);
+        Opening { all: all.clone(), is_counted: AtomicBool::new(true) }
+    }
+
+    fn end(&self) {
+        if self.is_counted.swap(false, Ordering::Relaxed) {
+            self.all.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
 // === impl RunningTask ===
 
 impl RunningTask {
-    pub(super) fn new(handle: AbortHandle) -> Self {
-        Self(handle)
+    pub(super) fn new(handle: AbortHandle, dismiss: watch::Sender<bool>) -> Self {
+        Self { handle, dismiss }
+    }
+
+    /// Tells the task that it is not needed any more; it may say its last words.
+    pub fn dismiss(&self) {
+        self.dismiss.send_replace(true);
+    }
+
+    /// Cancels the task, and waits until it has let go of what it held, or for `at_most`.
+    pub fn end(self, at_most: Duration) {
+        self.handle.abort();
+        let until = std::time::Instant::now() + at_most;
+        while !self.handle.is_finished() && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
 impl Drop for RunningTask {
     fn drop(&mut self) {
-        self.0.abort();
+        self.handle.abort();
     }
 }
 
@@ -99,7 +183,13 @@ pub(super) async fn supervise(mut task: Box<dyn Task>, mut env: TaskEnv) {
     let mut pause = BACKOFF_FIRST;
     loop {
         let started = Instant::now();
-        let Err(error) = outcome(task.run(env.clone())).await else { return };
+        let has_last_words = task.has_last_words();
+        let mut told = env.clone();
+        let ended = tokio::select! {
+            ended = outcome(task.run(env.clone())) => ended,
+            () = told.stopping(), if !has_last_words => return,
+        };
+        let Err(error) = ended else { return };
         if started.elapsed() > BACKOFF_LAST {
             pause = BACKOFF_FIRST;
         }

@@ -1,15 +1,16 @@
 //! A small server on the control thread: connections that ask and are answered, bounded in number, size and time.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::listen;
 use super::task::{TaskEnv, TaskError};
 
 /// Connections at a time; the next wait to be accepted.
@@ -42,13 +43,9 @@ pub type Open = Box<dyn Fn() -> Box<dyn Conversation> + Send + Sync>;
 /// # Errors
 /// The port cannot be had.
 pub async fn serve(port: u16, open: Open, mut env: TaskEnv) -> Result<(), TaskError> {
-    let listener = match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
-        Ok(listener) => listener,
-        // A host without IPv6.
-        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-            .await
-            .map_err(|error| TaskError::new(format_args!("cannot listen on {port}: {error}")))?,
-    };
+    let listener = listen::open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &env)
+        .await
+        .map_err(|error| TaskError::new(format_args!("cannot listen on {port}: {error}")))?;
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {

@@ -77,6 +77,7 @@ impl Limiter {
             UpstreamError::Overloaded(Overload::Waiting) => Bound::WaitingPerHost,
             UpstreamError::Overloaded(Overload::Hosts) => Bound::Hosts,
             UpstreamError::Overloaded(Overload::Questions) => Bound::Questions,
+            UpstreamError::Overloaded(Overload::Descriptors) => Bound::CallDescriptors,
             _ => return,
         };
         self.count(bound);

@@ -9,7 +9,8 @@ use crate::message::forwarded::ClientIp;
 use crate::message::query;
 use crate::message::route_params::RouteParams;
 use crate::net::clock;
-use crate::shared::log::{AccessRecord, Log};
+use crate::shared::log::{AccessRecord, Field, Log};
+use crate::shared::readiness::Readiness;
 use crate::wire::{Body, Reply, Request};
 
 /// The largest body that echo and debug show.
@@ -26,6 +27,12 @@ pub fn health() -> Reply {
         format!(r#"{{"agents":{{}},"now":"{now} m=+{seconds}.{nanos:09}","status":"ok"}}"#)
             .into_bytes(),
     )
+}
+
+/// 503 tells balancers to send new requests elsewhere; whatever comes all the same is served.
+pub fn ready(readiness: &Readiness) -> Reply {
+    let (status, text) = if readiness.is_ready() { (200, "ready") } else { (503, "not ready") };
+    Reply { status, ..json_reply(format!(r#"{{"status":"{text}"}}"#).into_bytes()) }
 }
 
 fn json_reply(bytes: Vec<u8>) -> Reply {
@@ -144,9 +151,23 @@ fn canonical(name: &[u8]) -> String {
     letters.collect()
 }
 
+/// What the access log's format asks for.
+fn field_of(field: &Field, request: &Request<'_>) -> Option<Box<[u8]>> {
+    let head = request.head;
+    let value: &[u8] = match field {
+        Field::Header(name) => head.headers_named(name).next()?,
+        Field::Host => head.host(),
+        Field::Scheme if request.peer.is_tls => b"https",
+        Field::Scheme => b"http",
+        Field::Protocol if head.is_http_10() => b"HTTP/1.0",
+        Field::Protocol => b"HTTP/1.1",
+    };
+    Some(value.into())
+}
+
 impl Gateway {
     /// One line of the access log, made by the log's own thread.
-    pub(super) fn log_access(&self, request: &Request<'_>, status: u16, took_ns: u64) {
+    pub(super) fn log_access(&self, request: &Request<'_>, reply: &mut Reply, took_ns: u64) {
         let head = request.head;
         let path = head.path();
         if self.plan.router.silent_paths.iter().any(|silent| silent.as_bytes() == path) {
@@ -161,11 +182,12 @@ impl Gateway {
         self.log.access(AccessRecord {
             at: clock::wall(),
             latency: Duration::from_nanos(took_ns),
-            status,
+            status: reply.status,
             client: client.as_bytes().into(),
             method: head.method_name().into(),
             path: head.target().into(),
-            errors: Vec::new(),
+            errors: std::mem::take(&mut reply.errors),
+            fields: self.log.access_fields().iter().map(|field| field_of(field, request)).collect(),
         });
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::bounds::Limiter;
-use super::fetch::{self, Destination, Fetched, ReadBody};
+use super::fetch::{self, Fetched, ReadBody};
+use super::hosts::Destination;
+use super::watched::ExchangeNote;
 use crate::message::caching::Freshness;
 use crate::message::hop_by_hop;
 use crate::net::clock;
@@ -43,23 +45,45 @@ impl Gateway {
             cache.remove(&look.name);
             return self.perform(backend, call, destination).await;
         }
+        let note = call.exchange.watch.map(|watch| ExchangeNote::begin(watch, backend, call));
+        let note = note.as_ref();
+        let answer = self.look_up(backend, call, destination, &look, note).await;
+        if let Some(note) = note {
+            note.tell_read();
+        }
+        answer
+    }
+
+    async fn look_up(
+        &self,
+        backend: &BackendPlan,
+        call: &Call<'_>,
+        destination: &Destination<'_>,
+        look: &Look<'_>,
+        note: Option<&ExchangeNote<'_, '_>>,
+    ) -> Result<Answer, Failure> {
+        let cache = look.cache;
         let wishes = &look.asked.wishes;
         let Some(kept) = cache.get(&look.name) else {
             if wishes.only_if_cached {
+                tell_kept(note, 504, 0);
                 return not_there(&self.limiter, backend, call);
             }
-            let fetched = self.send(backend, call, destination).await?;
+            let fetched = self.send(backend, call, destination, note).await?;
             return look.keep(&self.limiter, backend, call, fetched).await;
         };
         let fits = kept.fits(&look.asked);
         let freshness =
             if fits { kept.freshness(wishes, now_ms()) } else { Freshness::Transparent };
         let asking = match freshness {
-            Freshness::Fresh => return given_again(&self.limiter, backend, call, &kept),
+            Freshness::Fresh => {
+                tell_kept(note, kept.status, kept.body.len());
+                return given_again(&self.limiter, backend, call, &kept);
+            }
             Freshness::Stale => validating(call, &kept),
             Freshness::Transparent => None,
         };
-        let sent = self.send(backend, asking.as_ref().unwrap_or(call), destination).await;
+        let sent = self.send(backend, asking.as_ref().unwrap_or(call), destination, note).await;
         let is_get = call.method == "GET";
         let covers = || fits && is_get && kept.serves_on_error(wishes, now_ms());
         match sent {
@@ -86,6 +110,13 @@ impl Gateway {
     }
 }
 
+/// The cache answers in place of the upstream.
+fn tell_kept(note: Option<&ExchangeNote<'_, '_>>, status: u16, body_bytes: usize) {
+    if let Some(note) = note {
+        note.tell_kept(status, body_bytes);
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit until the year 292 million")]
 fn now_ms() -> i64 {
     (clock::unix_nanos() / 1_000_000) as i64
@@ -109,8 +140,9 @@ impl<'c> Look<'c> {
         mut fetched: Fetched,
     ) -> Result<Answer, Failure> {
         let status = fetched.response.head.status;
-        let is_read =
-            backend.is_raw || matches!(status, 200 | 201) || backend.statuses != StatusRule::Plain;
+        let is_read = backend.answers_raw()
+            || matches!(status, 200 | 201)
+            || backend.statuses != StatusRule::Plain;
         // What a redirect led to is the answer to another question.
         if !is_read
             || fetched.redirected.is_some()
@@ -119,13 +151,13 @@ impl<'c> Look<'c> {
             self.cache.remove(&self.name);
             return fetch::finish(limiter, backend, call, fetched).await;
         }
-        let is_packed = is_gzip(&fetched.response) && (fetched.unpack || !backend.is_raw);
+        let is_packed = is_gzip(&fetched.response) && (fetched.unpack || !backend.answers_raw());
         let mut kept = Kept::new(&self.asked, status, crossing(&fetched.response), is_packed);
-        if backend.is_raw {
+        if backend.answers_raw() {
             return self.keep_raw(limiter, kept, fetched).await;
         }
         let content_type = fetch::content_type(&fetched.response);
-        let read = fetch::read_body(limiter, &mut fetched).await;
+        let read = fetch::read_body(limiter, call.exchange.watch, &mut fetched).await;
         if let Ok(read) = &read
             && !read.is_cut
             && read.bytes.len() <= BODY_BYTES_MAX
@@ -252,12 +284,14 @@ fn validating<'x>(call: &Call<'x>, kept: &Kept) -> Option<Call<'x>> {
         exchange: call.exchange,
         method: call.method.clone(),
         url: call.url.clone(),
+        host: call.host.clone(),
         headers: Cow::Owned(headers),
         body: call.body.clone(),
         extra_params: call.extra_params,
         deadline: call.deadline,
         pattern_range: call.pattern_range.clone(),
         notes: Notes::default(),
+        span: call.span,
     })
 }
 
@@ -274,7 +308,7 @@ fn given_again(
     call: &Call<'_>,
     kept: &Kept,
 ) -> Result<Answer, Failure> {
-    if backend.is_raw {
+    if backend.answers_raw() {
         return Ok(raw(kept));
     }
     if !matches!(kept.status, 200 | 201) && backend.statuses == StatusRule::Plain {

@@ -6,6 +6,7 @@ use super::bounds::{Limiter, Shadow};
 use super::fetch::Context;
 use super::headers;
 use super::service::{enter, leave};
+use super::watched::PipeNote;
 use super::{Gateway, reply};
 use crate::json::Document;
 use crate::message::head::RequestHead;
@@ -16,7 +17,10 @@ use crate::plan::endpoint::{EndpointPlan, Pipe};
 use crate::plan::statics::StaticPlan;
 use crate::shared::refusals::Bound;
 use crate::stage::ids::EndpointId;
-use crate::stage::{AddedHeaders, Answer, CallBody, Cause, Claims, Exchange, Failure, Outcome};
+use crate::stage::watch::End;
+use crate::stage::{
+    AddedHeaders, Answer, CallBody, Cause, Claims, Exchange, Failure, Outcome, PipeCall, Watch,
+};
 use crate::wire::body::CollectError;
 use crate::wire::http1::body::ReadError;
 use crate::wire::{Incoming, Peer, Reply, Request};
@@ -29,8 +33,12 @@ impl Gateway {
         request: &Request<'_>,
         path: &[u8],
         params: &RouteParams,
+        watch: Option<&Watch>,
     ) -> Reply {
         let endpoint = self.plan.endpoint(id);
+        if let Some(watch) = watch {
+            watch.enter();
+        }
         if let Some(status) = endpoint.sealed {
             return Reply::empty(status);
         }
@@ -51,11 +59,16 @@ impl Gateway {
             log: &self.log,
             claims: None,
             added: AddedHeaders::default(),
+            watch,
         };
-        if self.endpoints[id.index()].around.is_empty() {
-            return self.answer(id, endpoint, &mut exchange).await;
+        if !self.endpoints[id.index()].around.is_empty() {
+            return task::boxed(|| self.run_staged(id, endpoint, &mut exchange)).await;
         }
-        Box::pin(self.run_staged(id, endpoint, &mut exchange)).await
+        let outcome = self.outcome(id, endpoint, &mut exchange).await;
+        let errors = self.log_outcome(endpoint, &outcome);
+        let mut reply = reply::of_outcome(&self.plan.router, endpoint, &exchange, outcome);
+        reply.errors = errors;
+        reply
     }
 
     /// Runs the stages round the endpoint: in order before it, in reverse after it.
@@ -71,12 +84,13 @@ impl Gateway {
             Ok(Some(reply)) => reply,
             Ok(None) => {
                 let mut outcome = self.outcome(id, endpoint, exchange).await;
-                self.log_outcome(endpoint, &outcome);
+                let errors = self.log_outcome(endpoint, &outcome);
                 let mut inside_out = stages.iter().rev();
-                match inside_out.find_map(|stage| stage.answer(exchange, &mut outcome)) {
-                    Some(reply) => reply,
-                    None => reply::of_outcome(&self.plan.router, endpoint, exchange, outcome),
-                }
+                let answered = inside_out.find_map(|stage| stage.answer(exchange, &mut outcome));
+                let reply = answered.unwrap_or_else(|| {
+                    reply::of_outcome(&self.plan.router, endpoint, exchange, outcome)
+                });
+                Reply { errors, ..reply }
             }
             Err(failure) => {
                 if !failure.message.is_empty() {
@@ -87,17 +101,6 @@ impl Gateway {
         };
         leave(&stages[..ran], exchange, &mut reply);
         reply
-    }
-
-    async fn answer(
-        &self,
-        id: EndpointId,
-        endpoint: &EndpointPlan,
-        exchange: &mut Exchange<'_>,
-    ) -> Reply {
-        let outcome = self.outcome(id, endpoint, exchange).await;
-        self.log_outcome(endpoint, &outcome);
-        reply::of_outcome(&self.plan.router, endpoint, exchange, outcome)
     }
 
     /// Calls the backends.
@@ -114,24 +117,73 @@ impl Gateway {
             return failure.into();
         }
         let exchange = &*exchange;
-        if endpoint.shadows.is_some() {
-            self.cast_shadow(id, exchange);
-        }
         let headers = headers::forwarded(exchange, &endpoint.headers);
+        let is_one_call = matches!(&endpoint.pipe, Pipe::Single(backend) if backend.concurrent <= 1)
+            && self.endpoints[id.index()].pipe.is_empty();
+        let begin = |watch| PipeNote::begin(watch, id, &headers, is_one_call);
+        let mut note = exchange.watch.map(begin);
+        let began_ns = note.as_ref().filter(|_| is_one_call).map_or(0, |note| note.began_ns);
         let context = Context {
             exchange,
             headers: &headers,
             body: &exchange.body,
             extra_params: &[],
             deadline: exchange.deadline,
+            span: note.as_ref().map_or(0, |note| note.span),
+            began_ns,
         };
+        let outcome = self.piped(id, &context).await;
+        if let Some(note) = &mut note {
+            note.tell(End::of(&outcome));
+        }
+        outcome
+    }
+
+    /// Runs the stages round the pipe: in order before it, in reverse after it.
+    async fn piped(&self, id: EndpointId, context: &Context<'_>) -> Outcome {
+        let stages = self.endpoints[id.index()].pipe.as_slice();
+        let endpoint = self.plan.endpoint(id);
+        let call = PipeCall {
+            exchange: context.exchange,
+            headers: context.headers,
+            query: &endpoint.query,
+        };
+        let mut ran = 0;
+        let mut refused = None;
+        while let Some(stage) = stages.get(ran).filter(|_| refused.is_none()) {
+            refused = stage.before(&call).err();
+            ran += 1;
+        }
+        let mut outcome = match refused {
+            Some(failure) => failure.into(),
+            None => self.piped_inside(id, endpoint, context).await,
+        };
+        for stage in stages[..ran].iter().rev() {
+            if let Err(failure) = stage.after(&call, &mut outcome) {
+                outcome = failure.into();
+            }
+        }
+        outcome
+    }
+
+    /// Runs the endpoint's pipe, and adds what it answers by itself.
+    async fn piped_inside(
+        &self,
+        id: EndpointId,
+        endpoint: &EndpointPlan,
+        context: &Context<'_>,
+    ) -> Outcome {
+        let exchange = context.exchange;
+        if endpoint.shadows.is_some() {
+            self.cast_shadow(id, exchange);
+        }
         let mut outcome = match (&endpoint.pipe, headers::unsendable(exchange, &endpoint.headers)) {
             (_, Some(failure)) => failure.into(),
             // The usual endpoint, without the steps in between that only others need.
-            (Pipe::Single(backend), None) if backend.is_plain && backend.concurrent <= 1 => {
-                self.call_plain(backend, &context).await
+            (Pipe::Single(backend), None) if backend.concurrent <= 1 => {
+                self.call_once(backend, context).await
             }
-            (pipe, None) => self.run_pipe(pipe, &context).await,
+            (pipe, None) => self.run_pipe(pipe, context).await,
         };
         if let Some(statics) = &endpoint.static_data {
             add_static(statics, &mut outcome);
@@ -139,9 +191,16 @@ impl Gateway {
         outcome
     }
 
-    fn log_outcome(&self, endpoint: &EndpointPlan, outcome: &Outcome) {
-        if let Some(failure) = &outcome.failure {
-            self.log_failure(endpoint, failure);
+    /// Logs what failed, and gives it for the access log as well.
+    fn log_outcome(&self, endpoint: &EndpointPlan, outcome: &Outcome) -> Box<[Box<str>]> {
+        let Some(failure) = &outcome.failure else { return Box::default() };
+        self.log_failure(endpoint, failure);
+        if !self.log.has_access() {
+            return Box::default();
+        }
+        match failure.parts.as_slice() {
+            [] => [failure.message.as_str().into()].into(),
+            parts => parts.iter().map(|part| part.as_str().into()).collect(),
         }
     }
 
@@ -168,6 +227,7 @@ impl Gateway {
             counted,
             claims: exchange.claims.clone(),
             added: exchange.added.clone(),
+            watch: exchange.watch.map(Watch::beside),
         };
         task::spawn(async move { gateway.follow_shadow(id, copy).await });
     }
@@ -176,7 +236,8 @@ impl Gateway {
         let endpoint = self.plan.endpoint(id);
         let Some(shadows) = &endpoint.shadows else { return };
         let deadline = clock::now().plus_ms(shadows.timeout_ms);
-        let Copied { head, peer, path, params, body, claims, added, counted: _counted } = &copy;
+        let Copied { head, peer, path, params, body, claims, added, watch, counted: _counted } =
+            &copy;
         let peer_ip = peer.address.ip().to_canonical();
         let client = self.plan.router.client_ip.client_ip(peer_ip, |name| head.headers_named(name));
         let exchange = Exchange {
@@ -190,13 +251,21 @@ impl Gateway {
             log: &self.log,
             claims: claims.clone(),
             added: added.clone(),
+            watch: watch.as_ref(),
         };
         if headers::unsendable(&exchange, &endpoint.headers).is_some() {
             return;
         }
         let headers = headers::forwarded(&exchange, &endpoint.headers);
-        let context =
-            Context { exchange: &exchange, headers: &headers, body, extra_params: &[], deadline };
+        let context = Context {
+            exchange: &exchange,
+            headers: &headers,
+            body,
+            extra_params: &[],
+            deadline,
+            span: watch.as_ref().map_or(0, Watch::span),
+            began_ns: 0,
+        };
         let outcome = self.run_pipe(&shadows.pipe, &context).await;
         // An answer that would pass through is read to its end, so that its connection can be used again.
         if let Some(Answer { body: Some(crate::wire::Body::Upstream(mut response)), .. }) =
@@ -220,6 +289,7 @@ struct Copied {
     counted: Shadow,
     claims: Option<Rc<Claims>>,
     added: AddedHeaders,
+    watch: Option<Watch>,
 }
 
 fn copied_head(head: &RequestHead) -> RequestHead {

@@ -1,11 +1,14 @@
 //! One call to one backend: build the request, send it, follow redirects, judge the status, decode and edit the answer.
 
 use std::borrow::Cow;
-use std::ops::Deref;
 use std::rc::Rc;
 
 use super::Gateway;
 use super::bounds::Limiter;
+use super::hosts::{Destination, Moved, is_https};
+use super::request_head::RequestHead;
+use super::retry::{self, Attempts};
+use super::watched::{CallNote, ExchangeNote};
 use crate::json::{DecodeError, Document, Value};
 use crate::message::head::Framing;
 use crate::message::headers::is_same_word;
@@ -13,10 +16,11 @@ use crate::message::hop_by_hop;
 use crate::message::query;
 use crate::net::buffer::Buffer;
 use crate::net::clock::{self, Tick};
-use crate::plan::backend::{BackendPlan, HostPlan, Hosts, StatusRule};
+use crate::net::task;
+use crate::plan::backend::{BackendPlan, HostPlan, StatusRule};
 use crate::plan::template::Values;
 use crate::stage::claims;
-use crate::stage::ids::HostId;
+use crate::stage::watch::{End, ReadSize, SpanId, Timed, Watch};
 use crate::stage::{
     Answer, Call, CallBody, Cause, Exchange, Failure, Header, Notes, Outcome, Step,
 };
@@ -32,10 +36,6 @@ use crate::wire::{Body, HeaderBlock};
 const COLLECTED_BYTES_FIRST: usize = 256 * 1024;
 /// As many redirects as Go's client follows.
 const REDIRECTS_MAX: usize = 10;
-/// Hosts that are tried after the first one, when it could not be connected to.
-const OTHER_HOSTS_MAX: usize = 3;
-/// The User-Agent of a call whose own was filtered out, as Go's client sends it.
-const BARE_USER_AGENT: &[u8] = b"Go-http-client/1.1";
 
 /// What a call needs beside its plan: shared by all calls of one exchange.
 #[derive(Clone, Copy)]
@@ -47,42 +47,16 @@ pub struct Context<'x> {
     /// Parameters from earlier answers of a sequence, under their internal names.
     pub extra_params: &'x [(String, String)],
     pub deadline: Tick,
-}
-
-/// The connections for where a call goes, and the credentials that its configuration brings.
-pub(super) struct Destination<'p> {
-    pool: Result<Rc<Pool>, UpstreamError>,
-    pub(super) host: Host<'p>,
-    authority: Rc<str>,
-}
-
-/// A host of the plan, or one that service discovery has found.
-pub(super) enum Host<'p> {
-    Planned(&'p HostPlan),
-    Found(Box<HostPlan>),
-}
-
-impl Deref for Host<'_> {
-    type Target = HostPlan;
-    fn deref(&self) -> &HostPlan {
-        match self {
-            Host::Planned(host) => host,
-            Host::Found(host) => host,
-        }
-    }
-}
-
-/// A call that left its first host, because that could not be connected to.
-struct Moved<'p> {
-    url: Url,
-    destination: Destination<'p>,
-    dead: Vec<Rc<str>>,
+    /// The span that calls belong to; 0 without a trace.
+    pub span: SpanId,
+    /// When the pipe began that the call is all of; 0 where it is not, or is not watched.
+    pub began_ns: u64,
 }
 
 /// An answer's head has come.
 pub(super) struct Fetched {
     pub(super) response: Box<Response>,
-    upload: Option<Upload>,
+    pub(super) upload: Option<Upload>,
     /// The body is packed only because the gateway asked for it.
     pub(super) unpack: bool,
     /// Where redirects led to.
@@ -140,22 +114,22 @@ impl Gateway {
         last
     }
 
-    async fn call_once(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
-        if backend.is_plain {
-            return self.call_plain(backend, context).await;
-        }
-        match self.prepare(backend, context) {
-            Ok((mut call, to)) => Box::pin(self.perform_staged(backend, &mut call, &to)).await,
+    /// One call, which the watchers are told of.
+    pub(super) async fn call_once(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
+        let begin = |watch| CallNote::begin(watch, backend, context);
+        let mut note = context.exchange.watch.map(begin);
+        let span = note.as_ref().map_or(context.span, |note| note.span);
+        let outcome = match self.prepare(backend, &Context { span, ..*context }) {
+            Ok((call, to)) if backend.is_plain => self.perform(backend, &call, &to).await.into(),
+            Ok((mut call, to)) => {
+                task::boxed(|| self.perform_staged(backend, &mut call, &to)).await
+            }
             Err(failure) => failure.into(),
+        };
+        if let Some(note) = &mut note {
+            note.tell(End::of(&outcome));
         }
-    }
-
-    /// One call of a backend without stages.
-    pub(super) async fn call_plain(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
-        match self.prepare(backend, context) {
-            Ok((call, destination)) => self.perform(backend, &call, &destination).await.into(),
-            Err(failure) => failure.into(),
-        }
+        outcome
     }
 
     /// Chooses a host and fills the URL and the headers.
@@ -164,7 +138,7 @@ impl Gateway {
         backend: &'x BackendPlan,
         context: &Context<'x>,
     ) -> Result<(Call<'x>, Destination<'x>), Failure> {
-        let destination = self.destination(&backend.hosts).ok_or_else(no_hosts)?;
+        let destination = self.destination(backend).ok_or_else(no_hosts)?;
         let host = &*destination.host;
         let mut target = Vec::with_capacity(96);
         expand(backend, host, context, &mut target)?;
@@ -187,32 +161,16 @@ impl Gateway {
             exchange: context.exchange,
             method: Cow::Borrowed(&backend.method),
             url: Url { is_tls, authority: destination.authority.clone(), target },
+            host: None,
             headers,
             body: context.body.clone(),
             extra_params: context.extra_params,
             deadline: context.deadline,
             pattern_range,
             notes: Notes::default(),
+            span: context.span,
         };
         Ok((call, destination))
-    }
-
-    /// Where the next call to these hosts goes; `None` when none is known.
-    fn destination(&self, hosts: &Hosts) -> Option<Destination<'_>> {
-        Some(match hosts {
-            Hosts::Fixed(hosts) => {
-                let id = *self.pick(hosts)?;
-                let authority = self.hosts[id.index()].authority.clone();
-                let host = Host::Planned(self.plan.host(id));
-                Destination { pool: self.pool_of(id), host, authority }
-            }
-            Hosts::Discovered(feed) => {
-                let (host, upstream) = self.discovered(*feed)?;
-                let authority = Rc::from(&*host.authority);
-                let pool = self.upstreams.pool(&upstream);
-                Destination { pool, host: Host::Found(Box::new(host)), authority }
-            }
-        })
     }
 
     /// Runs the stages round the call: in order before it, in reverse after it.
@@ -249,7 +207,7 @@ impl Gateway {
                 Some(cache) => self.perform_cached(backend, call, destination, cache).await.into(),
             },
         };
-        for stage in stages[..ran].iter().rev() {
+        for (place, stage) in stages[..ran].iter().enumerate().rev() {
             let step = match stage.after(call, &mut outcome) {
                 Ok(Step::Wait(wait)) => wait.await.err(),
                 Ok(_) => None,
@@ -258,29 +216,55 @@ impl Gateway {
             if let Some(failure) = step {
                 outcome = failure.into();
             }
+            if backend.modifier == Some(place) {
+                outcome = Box::pin(self.settle(backend, call, outcome)).await;
+            }
         }
         outcome
     }
 
+    /// Sends the request, and makes an answer of what comes back.
     pub(super) async fn perform(
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
         destination: &Destination<'_>,
     ) -> Result<Answer, Failure> {
-        let fetched = self.send(backend, call, destination).await?;
-        finish(&self.limiter, backend, call, fetched).await
+        let note = call.exchange.watch.map(|watch| ExchangeNote::begin(watch, backend, call));
+        let fetched = self.send(backend, call, destination, note.as_ref()).await?;
+        let answer = finish(&self.limiter, backend, call, fetched).await;
+        if let Some(note) = &note {
+            note.tell_read();
+        }
+        answer
     }
 
-    /// Sends the request and follows redirects as Go's client does (specification, section 2.9).
+    /// Sends the request and follows redirects as Go's client does (specification, section 2.9), and has it noted.
     pub(super) async fn send(
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
         destination: &Destination<'_>,
+        note: Option<&ExchangeNote<'_, '_>>,
     ) -> Result<Fetched, Failure> {
+        let sent = self.send_unwatched(backend, call, destination, note).await;
+        if let Some(note) = note {
+            note.tell(&sent);
+        }
+        sent
+    }
+
+    async fn send_unwatched(
+        &self,
+        backend: &BackendPlan,
+        call: &Call<'_>,
+        destination: &Destination<'_>,
+        note: Option<&ExchangeNote<'_, '_>>,
+    ) -> Result<Fetched, Failure> {
+        let trace_lines = note.map_or(&[][..], |note| &note.lines);
         // A stage may have sent the call elsewhere; the credentials of the configured host stay here then.
-        let is_at_home = call.url.authority == destination.authority;
+        let is_at_home = call.url.authority == destination.authority
+            && call.url.is_tls == is_https(&destination.host);
         let mut pool = if is_at_home {
             let pool = destination.pool.as_ref();
             pool.map_err(|error| {
@@ -297,9 +281,11 @@ impl Gateway {
         let mut sends_body = true;
         let mut referer: Option<String> = None;
         let mut keeps_secrets = true;
-        let kept_body =
-            if backend.resends_body { Box::pin(kept(&self.limiter, call)).await? } else { None };
+        let may_repeat = backend.minds_failures && retry::begin(backend, call);
+        let keeps_body = may_repeat || backend.resends_body;
+        let kept_body = if keeps_body { Box::pin(kept(&self.limiter, call)).await? } else { None };
         let mut moved: Option<Box<Moved<'_>>> = None;
+        let mut attempts: Option<Box<Attempts>> = None;
         let mut redirects = 0;
         loop {
             let at = moved.as_ref().map_or(destination, |moved| &moved.destination);
@@ -324,6 +310,7 @@ impl Gateway {
             let asked_for_gzip = RequestHead {
                 method: &method,
                 url,
+                host: call.host.as_deref().filter(|_| url.authority == call.url.authority),
                 headers: &call.headers,
                 authorization: at
                     .host
@@ -333,32 +320,59 @@ impl Gateway {
                 referer: referer.as_deref(),
                 drops_secrets: !keeps_secrets,
                 drops_body_headers: !sends_body,
+                trace_lines,
                 ask_for_gzip: self.plan.client.ask_for_gzip,
                 keep_alive: self.plan.client.keep_alive,
             }
             .write(&body, &mut head);
+            // Only an attempt at one of the backend's own hosts is watched and repeated.
+            let is_minded = backend.minds_failures && is_at_home && redirected.is_none();
+            let can_resend = !matches!(body, OutgoingBody::Stream { .. });
             let attempt = Attempt {
                 head,
                 is_head_request: method == "HEAD",
                 is_repeatable: is_repeatable(&method, &body),
-                deadline: call.deadline,
+                deadline: match is_minded {
+                    true => retry::try_deadline(backend, call.deadline),
+                    false => call.deadline,
+                },
                 body,
             };
-            let sent = pool.exchange(attempt).await;
+            let sent = pool.exchange(attempt, note.map(|note| &note.connecting)).await;
+            if is_minded && let Some(group) = &backend.group {
+                retry::note(group, at.member.as_deref(), call, &sent);
+            }
             // Nothing was sent then, so another host may take the call, whatever its method.
             if matches!(sent, Err(UpstreamError::Connect(..))) && is_at_home && redirected.is_none()
             {
-                let mut dead = moved.as_ref().map_or_else(Vec::new, |moved| moved.dead.clone());
-                dead.push(at.authority.clone());
-                if let Some((next, next_pool)) = self.other_host(backend, url, &at.host, dead) {
+                let failed = &mut attempts.get_or_insert_default().failed;
+                if failed.bury(&at.host)
+                    && let Some((next, next_pool)) = self.other_host(backend, url, &at.host, failed)
+                {
                     (moved, pool) = (Some(next), next_pool);
+                    continue;
+                }
+            }
+            if is_minded && let Some(reason) = retry::reason(backend, call, can_resend, &sent) {
+                let attempts = attempts.get_or_insert_default();
+                if let Some(pause_ms) = self.repeats(backend, call, reason, attempts) {
+                    Box::pin(retry::pause(sent, pause_ms)).await;
+                    attempts.failed.end_attempt(&at.host);
+                    let next = self.next_host(backend, url, &at.host, &attempts.failed);
+                    if let Some((next, next_pool)) = next {
+                        (moved, pool) = (Some(next), next_pool);
+                    }
                     continue;
                 }
             }
             let (mut response, upload) =
                 sent.map_err(|error| self.exchange_failure(&method, url, error))?;
+            if is_minded {
+                // The deadline of the attempt was for the head.
+                response.arm(call.deadline);
+            }
             let Some(location) =
-                redirect_location(&response, sends_body, call, kept_body.is_some())
+                redirect_location(&response, sends_body, call, backend.resends_body)
             else {
                 let unpack = asked_for_gzip && is_gzip(&response);
                 return Ok(Fetched { response, upload, unpack, redirected });
@@ -393,41 +407,6 @@ impl Gateway {
         }
     }
 
-    /// Where else a call may go when the hosts in `dead` could not be connected to.
-    fn other_host<'p>(
-        &'p self,
-        backend: &BackendPlan,
-        url: &Url,
-        host: &HostPlan,
-        dead: Vec<Rc<str>>,
-    ) -> Option<(Box<Moved<'p>>, Rc<Pool>)> {
-        let is_dead = |authority: &str| dead.iter().any(|dead| **dead == *authority);
-        if dead.len() > OTHER_HOSTS_MAX {
-            return None;
-        }
-        let destination = match &backend.hosts {
-            Hosts::Fixed(hosts) => {
-                let name = |id: &HostId| &self.hosts[id.index()].authority;
-                let alive: Vec<HostId> =
-                    hosts.iter().copied().filter(|id| !is_dead(name(id))).collect();
-                self.destination(&Hosts::Fixed(alive.into()))?
-            }
-            // The list belongs to service discovery: a few looks at random find another one of it.
-            Hosts::Discovered(_) => (0..4 * OTHER_HOSTS_MAX)
-                .filter_map(|_| self.destination(&backend.hosts))
-                .find(|destination| !is_dead(&destination.authority))?,
-        };
-        let pool = destination.pool.as_ref().ok()?.clone();
-        let rest = url.target.get(host.path_prefix.len()..)?;
-        let to = &destination.host;
-        let url = Url {
-            is_tls: is_https(to),
-            authority: destination.authority.clone(),
-            target: [to.path_prefix.as_bytes(), rest].concat(),
-        };
-        Some((Box::new(Moved { url, destination, dead }), pool))
-    }
-
     fn pool_to(&self, url: &Url) -> Result<Rc<Pool>, UpstreamError> {
         self.upstreams.pool(&url.upstream()?)
     }
@@ -441,10 +420,6 @@ impl Gateway {
 
 fn no_hosts() -> Failure {
     Failure::new(Cause::NoHost, "no hosts available")
-}
-
-fn is_https(host: &HostPlan) -> bool {
-    host.origin.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
 fn expand(
@@ -539,7 +514,7 @@ fn is_same_or_below(name: &str, first: &str) -> bool {
 }
 
 /// Reads a short body that nobody wants, so that its connection can be used again.
-async fn drop_body(response: &mut Response) {
+pub(super) async fn drop_body(response: &mut Response) {
     const DROPPED_BYTES_MAX: usize = 2048;
     let mut dropped = Vec::with_capacity(DROPPED_BYTES_MAX);
     while dropped.len() < DROPPED_BYTES_MAX
@@ -554,107 +529,6 @@ fn is_gzip(response: &Response) -> bool {
         .is_some_and(|value| value.eq_ignore_ascii_case(b"gzip"))
 }
 
-/// The head of one request to an upstream.
-struct RequestHead<'a> {
-    method: &'a str,
-    url: &'a Url,
-    headers: &'a [Header<'a>],
-    authorization: Option<&'a str>,
-    referer: Option<&'a str>,
-    drops_secrets: bool,
-    drops_body_headers: bool,
-    ask_for_gzip: bool,
-    keep_alive: bool,
-}
-
-impl RequestHead<'_> {
-    /// Writes it in wire form; true when the gateway itself asked for a packed answer.
-    fn write(&self, body: &OutgoingBody, out: &mut Vec<u8>) -> bool {
-        encode::request_line(out, self.method.as_bytes(), &self.url.target);
-        encode::header(out, b"Host", self.url.authority.as_bytes());
-        let mut seen = Seen::default();
-        for Header { name, value } in self.headers {
-            if self.is_dropped(name) {
-                continue;
-            }
-            seen.note(name);
-            // Go sends no User-Agent at all where it was set to nothing.
-            if !(value.is_empty() && name.eq_ignore_ascii_case(b"user-agent")) {
-                encode::header(out, name, value);
-            }
-        }
-        if !seen.user_agent {
-            encode::header(out, b"User-Agent", BARE_USER_AGENT);
-        }
-        if let Some(authorization) = self.authorization.filter(|_| !seen.authorization) {
-            encode::header(out, b"Authorization", authorization.as_bytes());
-        }
-        if let Some(referer) = self.referer.filter(|_| !seen.referer) {
-            encode::header(out, b"Referer", referer.as_bytes());
-        }
-        let ask =
-            self.ask_for_gzip && !seen.accept_encoding && !seen.range && self.method != "HEAD";
-        if ask {
-            encode::header(out, b"Accept-Encoding", b"gzip");
-        }
-        if !self.keep_alive {
-            encode::header(out, b"Connection", b"close");
-        }
-        self.frame(body, out);
-        out.extend_from_slice(b"\r\n");
-        ask
-    }
-
-    fn frame(&self, body: &OutgoingBody, out: &mut Vec<u8>) {
-        match body {
-            OutgoingBody::Empty if matches!(self.method, "POST" | "PUT" | "PATCH") => {
-                encode::content_length(out, 0);
-            }
-            OutgoingBody::Empty => {}
-            OutgoingBody::Bytes(bytes) => encode::content_length(out, bytes.len() as u64),
-            OutgoingBody::Stream { incoming, .. } => match incoming.framing() {
-                Framing::Length(length) => encode::content_length(out, length),
-                _ => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            },
-        }
-    }
-
-    fn is_dropped(&self, name: &[u8]) -> bool {
-        let is = |other: &str| is_same_word(name, other.as_bytes());
-        (self.drops_secrets
-            && (is("authorization") || is("cookie") || is("cookie2") || is("www-authenticate")))
-            || (self.drops_body_headers
-                && (is("content-type")
-                    || is("content-encoding")
-                    || is("content-language")
-                    || is("content-location")))
-    }
-}
-
-/// Headers whose presence changes what the gateway adds.
-#[derive(Default)]
-struct Seen {
-    user_agent: bool,
-    authorization: bool,
-    referer: bool,
-    accept_encoding: bool,
-    range: bool,
-}
-
-impl Seen {
-    fn note(&mut self, name: &[u8]) {
-        let is = |other: &str| is_same_word(name, other.as_bytes());
-        match name.len() {
-            5 => self.range |= is("range"),
-            7 => self.referer |= is("referer"),
-            10 => self.user_agent |= is("user-agent"),
-            13 => self.authorization |= is("authorization"),
-            15 => self.accept_encoding |= is("accept-encoding"),
-            _ => {}
-        }
-    }
-}
-
 /// Passes an answer through, or makes data of it.
 pub(super) async fn finish(
     limiter: &Limiter,
@@ -662,7 +536,7 @@ pub(super) async fn finish(
     call: &Call<'_>,
     fetched: Fetched,
 ) -> Result<Answer, Failure> {
-    if backend.is_raw {
+    if backend.answers_raw() {
         return Ok(pass_through(fetched));
     }
     decode(limiter, backend, call, fetched).await
@@ -700,7 +574,7 @@ async fn decode(
 ) -> Result<Answer, Failure> {
     let status = fetched.response.head.status;
     if matches!(status, 200 | 201) {
-        let read = read_body(limiter, &mut fetched).await?;
+        let read = read_body(limiter, call.exchange.watch, &mut fetched).await?;
         return decoded(limiter, backend, read);
     }
     if backend.statuses == StatusRule::Plain {
@@ -709,7 +583,7 @@ async fn decode(
         return Err(plain_failure(backend, status, &url));
     }
     let content_type = content_type(&fetched.response);
-    let body = error_body(limiter, &mut fetched).await;
+    let body = error_body(limiter, call.exchange.watch, &mut fetched).await;
     failed(backend, status, content_type, body)
 }
 
@@ -781,8 +655,8 @@ pub(super) fn content_type(response: &Response) -> String {
         .unwrap_or_default()
 }
 
-async fn error_body(limiter: &Limiter, fetched: &mut Fetched) -> String {
-    read_body(limiter, fetched).await.map_or_else(|_| String::new(), |read| text(read.bytes))
+async fn error_body(limiter: &Limiter, watch: Option<&Watch>, fetched: &mut Fetched) -> String {
+    read_body(limiter, watch, fetched).await.map_or_else(|_| String::new(), |read| text(read.bytes))
 }
 
 pub(super) fn text(bytes: Vec<u8>) -> String {
@@ -805,20 +679,33 @@ impl ReadBody {
     }
 }
 
-/// Reads the whole body, unpacked. An upload that is still running goes on meanwhile.
+/// Reads the whole body, unpacked, and has it noted. An upload that is still running goes on meanwhile.
 pub(super) async fn read_body(
     limiter: &Limiter,
+    watch: Option<&Watch>,
     fetched: &mut Fetched,
 ) -> Result<ReadBody, Failure> {
+    let Some(watch) = watch else { return read_unwatched(limiter, fetched).await };
+    let began_ns = clock::monotonic_ns();
+    let read = read_unwatched(limiter, fetched).await;
+    watch.note_read(ReadSize {
+        bytes: read.as_ref().map_or(0, |read| read.bytes.len() as u64),
+        is_broken: read.as_ref().map_or(true, |read| read.is_cut),
+        timed: Timed { began_ns, ended_ns: clock::monotonic_ns() },
+    });
+    read
+}
+
+async fn read_unwatched(limiter: &Limiter, fetched: &mut Fetched) -> Result<ReadBody, Failure> {
     let packed = is_gzip(&fetched.response);
     let read = match fetched.upload.take() {
         None => collect(limiter, &mut fetched.response).await,
         Some(upload) => {
             let mut collected = std::pin::pin!(collect(limiter, &mut fetched.response));
             let mut upload = upload;
-            match crate::net::task::first_of(collected.as_mut(), upload.as_mut()).await {
-                crate::net::task::First::Left(read) => read,
-                crate::net::task::First::Right(_) => collected.await,
+            match task::first_of(collected.as_mut(), upload.as_mut()).await {
+                task::First::Left(read) => read,
+                task::First::Right(_) => collected.await,
             }
         }
     }?;

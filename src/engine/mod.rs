@@ -3,13 +3,19 @@
 pub mod bounds;
 pub mod builtin;
 mod cached;
+pub mod current;
 pub mod endpoint;
 pub mod fetch;
 pub mod headers;
+mod hosts;
 pub mod pipe;
 pub mod race;
 pub mod reply;
+mod request_head;
+mod retry;
 mod service;
+mod settled;
+mod watched;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -21,35 +27,43 @@ use crate::message::head::TargetForm;
 use crate::message::parameter;
 use crate::message::path::{self, RequestTarget};
 use crate::message::route_params::RouteParams;
+use crate::net::task;
 use crate::plan::backend::{BackendPlan, HostPlan};
 use crate::plan::route::{self, Found, Redirect};
 use crate::plan::{PlanHandle, RouteTarget};
 use crate::shared::log::Log;
+use crate::shared::meter::Meter;
 use crate::shared::names::ServiceHost;
 use crate::shared::published::{Published, Reader};
 use crate::shared::refusals::{Bound, Refusals};
-use crate::stage::ids::{EndpointId, HostId};
-use crate::stage::{CallStage, EndpointStage};
-use crate::upstream::{Pool, Target, UpstreamError, Upstreams};
-use crate::wire::{Body, Handle, HeaderBlock, Peer, Reply, Request};
+use crate::stage::ids::EndpointId;
+use crate::stage::{CallStage, EndpointStage, PipeStage, Watchers};
+use crate::upstream::{Pool, Upstreams};
+use crate::wire::{Body, HeaderBlock, Peer, Reply, Request};
+use retry::RetryCounters;
 use service::ServiceStages;
+use watched::ServedNote;
 
 /// The plan at work on one core, with this core's connections and stages.
 pub struct Gateway {
     plan: PlanHandle,
-    upstreams: Upstreams,
+    upstreams: Rc<Upstreams>,
     /// What this core keeps of each of the plan's hosts.
     hosts: Vec<Host>,
     feeds: RefCell<Vec<Reader<Vec<ServiceHost>>>>,
     endpoints: Vec<EndpointStages>,
     /// Stages around all requests; most configurations have none.
     service: Option<Box<ServiceStages>>,
+    /// `None`: nobody watches, as in most configurations.
+    watchers: Option<Watchers>,
     log: Log,
     /// For work that outlives its request, such as shadow calls.
     me: Weak<Gateway>,
     random: Cell<u64>,
     load: Load,
     limiter: Limiter,
+    /// `None`: no backend repeats calls.
+    retries: Option<Box<RetryCounters>>,
 }
 
 /// How much this core has to do, and how much of it is let in.
@@ -94,6 +108,7 @@ struct Host {
 /// This core's stages of one endpoint.
 struct EndpointStages {
     around: Vec<Box<dyn EndpointStage>>,
+    pipe: Vec<Box<dyn PipeStage>>,
     /// By the place of the backend in its list; regular backends first, then shadows.
     backends: Vec<Vec<Box<dyn CallStage>>>,
 }
@@ -102,19 +117,24 @@ impl Gateway {
     /// Builds this core's part of a plan.
     pub fn new(
         plan: PlanHandle,
-        upstreams: Upstreams,
+        upstreams: Rc<Upstreams>,
         feeds: &[Published<Vec<ServiceHost>>],
         log: Log,
         seed: u64,
         refusals: Rc<Refusals>,
+        meter: &Meter,
     ) -> Rc<Gateway> {
         let limiter = Limiter::new(&plan.limits.bounds(), refusals);
         let hosts = plan.hosts.iter().map(|host| Host::of(host, &upstreams)).collect();
         let feeds = RefCell::new(feeds.iter().map(Published::reader).collect());
         let endpoints = plan.endpoints.iter().map(EndpointStages::of).collect();
         let service = ServiceStages::of(&plan, &log);
+        let watchers = (!plan.watchers.is_empty())
+            .then(|| plan.watchers.iter().map(|build| build(&plan, meter)).collect());
+        let retries = plan.has_retries.then(|| Box::new(RetryCounters::new(meter)));
         Rc::new_cyclic(|me| Gateway {
             service,
+            watchers,
             plan,
             upstreams,
             hosts,
@@ -130,12 +150,21 @@ impl Gateway {
                 refused: Cell::new(0),
             },
             limiter,
+            retries,
         })
+    }
+
+    /// This core's connections, for the plan that comes next.
+    pub fn upstreams(&self) -> &Rc<Upstreams> {
+        &self.upstreams
     }
 
     /// Closes connections to upstreams that have been unused for too long; called about once a second.
     pub fn sweep(&self) {
         self.upstreams.sweep();
+        for (group, feed) in &self.plan.groups {
+            feed.inspect(|feed| self.follow(group, *feed));
+        }
         if let count @ 1.. = self.load.refused.take() {
             self.log
                 .warning(format_args!("{count} requests refused: the gateway has too much to do"));
@@ -167,25 +196,14 @@ impl Gateway {
         self.upstreams.waiting()
     }
 
+    /// How many connections this core has to each of the plan's hosts: idle ones, and all.
+    pub fn upstream_connections(&self) -> impl Iterator<Item = (usize, usize)> {
+        let pools = self.hosts.iter().map(|host| host.pool.as_ref());
+        pools.map(|pool| pool.map_or((0, 0), |pool| (pool.idle(), pool.connections())))
+    }
+
     pub fn plan(&self) -> &PlanHandle {
         &self.plan
-    }
-
-    fn pool_of(&self, host: HostId) -> Result<Rc<Pool>, UpstreamError> {
-        match (&self.hosts[host.index()].pool, &self.plan.host(host).target) {
-            (Some(pool), _) => Ok(pool.clone()),
-            (None, Err(why)) => Err(UpstreamError::Scheme(why.clone())),
-            (None, Ok(target)) => self.upstreams.pool(target),
-        }
-    }
-
-    /// A host at random: every host gets its share, however the cores are loaded.
-    fn pick<'a, T>(&self, hosts: &'a [T]) -> Option<&'a T> {
-        match hosts.len() {
-            0 => None,
-            1 => hosts.first(),
-            count => hosts.get(usize::try_from(self.next_random() % count as u64).unwrap_or(0)),
-        }
     }
 
     /// xorshift64*: spreads well, costs nothing, is no secret.
@@ -196,25 +214,6 @@ impl Gateway {
         state ^= state >> 27;
         self.random.set(state);
         state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
-    }
-
-    /// A host of a list that service discovery keeps.
-    fn discovered(&self, feed: usize) -> Option<(HostPlan, Target)> {
-        let mut feeds = self.feeds.borrow_mut();
-        let hosts = feeds.get_mut(feed)?.get();
-        let host = self.pick(hosts)?;
-        let is_tls = host.scheme.eq_ignore_ascii_case("https");
-        let name = host.host.trim_end_matches('.');
-        let target = Target::new(is_tls, name, host.port);
-        let authority = format!("{name}:{}", host.port);
-        let plan = HostPlan {
-            target: Ok(target.clone()),
-            origin: format!("{}://{authority}", host.scheme).into(),
-            authority: authority.into(),
-            path_prefix: "".into(),
-            authorization: None,
-        };
-        Some((plan, target))
     }
 
     fn stages_of(&self, backend: &BackendPlan) -> &[Box<dyn CallStage>] {
@@ -282,6 +281,7 @@ impl Gateway {
         match found {
             Found::Endpoint(id) => match &self.plan.targets[id as usize] {
                 RouteTarget::Health => builtin::health(),
+                RouteTarget::Ready => builtin::ready(&self.plan.readiness),
                 RouteTarget::Echo => Box::pin(builtin::echo(request, path)).await,
                 RouteTarget::Debug => {
                     Box::pin(builtin::debug(request, path, params, &self.log)).await
@@ -359,41 +359,53 @@ fn redirected(redirect: &Redirect, request: &Request<'_>) -> Reply {
     reply
 }
 
-impl Handle for Gateway {
-    async fn handle<'r>(&'r self, request: Request<'r>) -> Reply {
-        let began = self.begin();
+impl Gateway {
+    /// Answers a request. It holds the gateway itself, so that a request ends on the plan it began with.
+    pub(super) async fn answer(self: Rc<Self>, request: Request<'_>) -> Reply {
+        let begin = |watchers| ServedNote::begin(watchers, self.next_random(), &request);
+        let note = self.watchers.as_ref().map(begin);
+        let watch = note.as_ref().map(|note| &note.watch);
         let mut decoded = Vec::new();
         let mut params = RouteParams::default();
         let mut found = Found::NotFound;
-        let path = match self.locate(&request, &mut decoded, &mut params, &mut found) {
-            Ok(path) => path,
-            Err(reply) => return reply,
-        };
-        if let Some(stages) = &self.service {
-            return Box::pin(self.visit(stages, &request, path, &params, found)).await;
-        }
-        if let Found::Redirect(redirect) = &found {
-            return redirected(redirect, &request);
-        }
-        if let Some(refused) = self.refused_param(path, &params) {
-            self.log_request(&request, refused.status, began);
-            return refused;
-        }
-        // What most requests want is part of this future; what takes more room is boxed, so that it stays small.
-        let endpoint = self.endpoint_of(&found);
-        let reply = if let Some(id) = endpoint {
-            match self.load.enter() {
-                Some(_in_flight) => self.run(id, &request, path, &params).await,
-                None => self.too_busy(),
+        // One future from here to the upstream: each more would be copied into the one around it.
+        let mut reply = 'reply: {
+            let began = self.begin();
+            let path = match self.locate(&request, &mut decoded, &mut params, &mut found) {
+                Ok(path) => path,
+                Err(reply) => break 'reply reply,
+            };
+            if let Some(watch) = watch {
+                watch.locate(request.head, path, self.route_of(&found));
             }
-        } else {
-            self.answer_itself(&request, path, &params, found).await
+            if let Some(stages) = &self.service {
+                let visit = || self.visit(stages, &request, path, &params, found, watch);
+                break 'reply task::boxed(visit).await;
+            }
+            if let Found::Redirect(redirect) = &found {
+                break 'reply redirected(redirect, &request);
+            }
+            if let Some(mut refused) = self.refused_param(path, &params) {
+                self.log_request(&request, &mut refused, began);
+                break 'reply refused;
+            }
+            // What most requests want is part of this future; what takes more room is boxed, so that it stays small.
+            let mut reply = match self.endpoint_of(&found).map(|id| (id, self.load.enter())) {
+                Some((id, Some(_in_flight))) => self.run(id, &request, path, &params, watch).await,
+                Some((_, None)) => self.too_busy(),
+                None => self.answer_itself(&request, path, &params, found).await,
+            };
+            self.log_request(&request, &mut reply, began);
+            reply
         };
-        self.log_request(&request, reply.status, began);
+        if let Some(note) = note {
+            note.accompany(&mut reply);
+        }
         reply
     }
 
-    fn refused(&self, peer: &Peer, status: u16, why: &str) {
+    /// Notes a message that never became a request.
+    pub(super) fn note_refused(&self, peer: &Peer, status: u16, why: &str) {
         self.limiter.note_refusal(status, why);
         self.log.debug(format_args!(
             "[SERVICE: HTTP] {} sent what is no request ({status}): {why}",
@@ -418,6 +430,7 @@ impl EndpointStages {
             endpoint.backends().map(|backend| backend.stages.iter().map(|build| build()).collect());
         EndpointStages {
             around: endpoint.stages.iter().map(|build| build()).collect(),
+            pipe: endpoint.pipe_stages.iter().map(|build| build()).collect(),
             backends: backends.collect(),
         }
     }

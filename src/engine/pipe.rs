@@ -4,6 +4,7 @@ use super::Gateway;
 use super::fetch::Context;
 use super::race::Race;
 use crate::json::{self, Document, Flatmap};
+use crate::net::task;
 use crate::plan::backend::BackendPlan;
 use crate::plan::endpoint::{Pipe, Propagated};
 use crate::plan::template::StepValue;
@@ -54,12 +55,12 @@ impl Gateway {
             Pipe::Single(backend) => self.call(backend, context).await,
             Pipe::Parallel { backends, budget_ms, flatmap } => {
                 let context = context.within(*budget_ms);
-                let merged = Box::pin(self.run_parallel(backends, &context)).await;
+                let merged = task::boxed(|| self.run_parallel(backends, &context)).await;
                 flat_mapped(merged, flatmap.as_ref())
             }
             Pipe::Sequential { calls, budget_ms, propagated, flatmap } => {
                 let context = context.within(*budget_ms);
-                let merged = Box::pin(self.run_sequential(calls, propagated, &context)).await;
+                let merged = task::boxed(|| self.run_sequential(calls, propagated, &context)).await;
                 flat_mapped(merged, flatmap.as_ref())
             }
             Pipe::Unbuilt(why) => Failure::new(Cause::Unbuilt, &**why).into(),
@@ -68,7 +69,8 @@ impl Gateway {
 
     /// The first answer is the base, later ones overwrite its members.
     async fn run_parallel(&self, backends: &[BackendPlan], context: &Context<'_>) -> Outcome {
-        let calls = backends.iter().map(|backend| Box::pin(self.call(backend, context))).collect();
+        let calls =
+            backends.iter().map(|backend| task::boxed(|| self.call(backend, context))).collect();
         let mut running = Race::new(calls);
         let mut merger = Merger::default();
         while let Some((_, outcome)) = running.next().await {

@@ -73,7 +73,7 @@ fn passed_through(answer: Answer, mut headers: HeaderBlock) -> Reply {
         && answer.status != 304;
     headers.append(&answer.headers);
     let body = answer.body.unwrap_or(Body::Empty);
-    Reply { status: answer.status, headers, body, upload: answer.upload, close: false, sniff }
+    Reply { headers, body, upload: answer.upload, sniff, ..Reply::empty(answer.status) }
 }
 
 fn encode(render: Render, data: &Document, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use crate::net::clock::{self, Tick};
 use crate::plan::route::Found;
 use crate::plan::{Plan, RouteTarget};
 use crate::shared::log::Log;
-use crate::stage::{AddedHeaders, CallBody, EndpointStage, Exchange, Failure, Step};
+use crate::stage::{AddedHeaders, CallBody, EndpointStage, Exchange, Failure, Step, Watch};
 use crate::wire::{Reply, Request};
 
 /// This core's stages around all requests, from the outside in.
@@ -64,6 +64,7 @@ impl Gateway {
         path: &[u8],
         params: &RouteParams,
         found: Found,
+        watch: Option<&Watch>,
     ) -> Reply {
         let peer_ip = request.peer.address.ip().to_canonical();
         let rules = &self.plan.router.client_ip;
@@ -78,6 +79,7 @@ impl Gateway {
             log: &self.log,
             claims: None,
             added: AddedHeaders::default(),
+            watch,
         };
         let outside = &stages.outside_of_router;
         let (ran, step) = enter(outside, &mut exchange).await;
@@ -101,11 +103,11 @@ impl Gateway {
             return redirected(redirect, request);
         }
         let began = self.begin();
-        let reply = match self.refused_param(exchange.path, exchange.params) {
+        let mut reply = match self.refused_param(exchange.path, exchange.params) {
             Some(reply) => reply,
             None => self.visit_target(stages, request, found, exchange).await,
         };
-        self.log_request(request, reply.status, began);
+        self.log_request(request, &mut reply, began);
         reply
     }
 
@@ -118,7 +120,7 @@ impl Gateway {
     ) -> Reply {
         let (path, params) = (exchange.path, exchange.params);
         if let Found::Endpoint(id) = found
-            && self.plan.targets[id as usize] == RouteTarget::Health
+            && matches!(self.plan.targets[id as usize], RouteTarget::Health | RouteTarget::Ready)
         {
             return self.answer_itself(request, path, params, found).await;
         }
@@ -133,7 +135,7 @@ impl Gateway {
                 reply
             }
             (None, Some(id)) => match self.load.enter() {
-                Some(_in_flight) => self.run(id, request, path, params).await,
+                Some(_in_flight) => self.run(id, request, path, params, exchange.watch).await,
                 None => self.too_busy(),
             },
             (None, None) => self.answer_itself(request, path, params, found).await,
@@ -152,12 +154,12 @@ impl Gateway {
 
     /// When the request came, if the access log wants to know.
     pub(super) fn begin(&self) -> u64 {
-        if self.plan.router.access_log { clock::monotonic_ns() } else { 0 }
+        if self.log.has_access() { clock::monotonic_ns() } else { 0 }
     }
 
-    pub(super) fn log_request(&self, request: &Request<'_>, status: u16, began_ns: u64) {
-        if self.plan.router.access_log {
-            self.log_access(request, status, clock::monotonic_ns() - began_ns);
+    pub(super) fn log_request(&self, request: &Request<'_>, reply: &mut Reply, began_ns: u64) {
+        if self.log.has_access() {
+            self.log_access(request, reply, clock::monotonic_ns() - began_ns);
         }
     }
 }

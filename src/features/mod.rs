@@ -2,13 +2,17 @@
 
 pub mod auth;
 pub mod backend;
+pub mod governance;
 pub mod modifier;
 pub mod proxy;
 pub mod qos;
+pub mod redis;
 pub mod router;
 pub mod security;
 pub mod shoal;
+pub mod telemetry;
 pub mod unbuilt;
+pub mod validation;
 
 use crate::plan::feature::{Feature, Scope};
 use unbuilt::{Unbuilt, Without};
@@ -36,18 +40,39 @@ pub static ALL: &[&dyn Feature] = &[
     &backend::http::Http,
     &backend::http_client::HttpClient,
     &modifier::lua_backend::LuaBackend,
+    &modifier::martian::Martian,
     &shoal::json::Json,
     &qos::ratelimit_router::RateLimitRouter,
     &qos::ratelimit_proxy::RateLimitProxy,
     &qos::circuit_breaker::CircuitBreaker,
     &qos::http_cache::HttpCache,
     &qos::ratelimit_service::RateLimitService,
+    &redis::Redis,
+    &qos::ratelimit_service_redis::RateLimitServiceRedis,
+    &qos::ratelimit_router_redis::RateLimitRouterRedis,
+    &qos::ratelimit_proxy_redis::RateLimitProxyRedis,
+    &governance::processors::Processors,
+    &governance::quota::Quota,
+    &shoal::redis::Redis,
+    &shoal::admin::Admin,
+    &shoal::drain::Drain,
+    &shoal::health_check::HealthCheck,
     &shoal::http_cache::HttpCache,
+    &shoal::outlier_detection::OutlierDetection,
+    &shoal::retry::Retry,
     &security::bot_detector::BotDetector,
     &security::cors::Cors,
     &security::http::Http,
     &shoal::limits::Limits,
     &shoal::ratelimit::RateLimit,
+    &telemetry::gelf::Gelf,
+    &telemetry::logging::Logging,
+    &telemetry::logstash::Logstash,
+    &telemetry::opentelemetry::OpenTelemetry,
+    &telemetry::influx::Influx,
+    &telemetry::metrics::Metrics,
+    &telemetry::opencensus::OpenCensus,
+    &validation::cel::Cel,
     // Known, and not built yet.
     &unbuilt("async/amqp", ANYWHERE, Without::Feature),
     &unbuilt("backend/amqp/consumer", BACKEND, Without::Feature),
@@ -58,18 +83,9 @@ pub static ALL: &[&dyn Feature] = &[
     &unbuilt("backend/pubsub/subscriber", BACKEND, Without::Feature),
     &unbuilt("modifier/lua-endpoint", SERVICE_AND_ENDPOINT, Without::Feature),
     &unbuilt("modifier/lua-proxy", ENDPOINT, Without::Feature),
-    &unbuilt("modifier/martian", BACKEND, Without::Feature),
     &unbuilt("plugin/http-client", BACKEND, Without::Feature),
     &unbuilt("plugin/http-server", SERVICE, Without::Feature),
     &unbuilt("plugin/req-resp-modifier", ENDPOINT_AND_BACKEND, Without::Feature),
-    &unbuilt("telemetry/gelf", SERVICE, Without::Feature),
-    &unbuilt("telemetry/influx", SERVICE, Without::Feature),
-    &unbuilt("telemetry/logging", SERVICE, Without::Feature),
-    &unbuilt("telemetry/logstash", SERVICE, Without::Feature),
-    &unbuilt("telemetry/metrics", SERVICE, Without::Feature),
-    &unbuilt("telemetry/opencensus", SERVICE, Without::Feature),
-    &unbuilt("telemetry/opentelemetry", ANYWHERE, Without::Feature),
-    &unbuilt("validation/cel", ENDPOINT_AND_BACKEND, Without::Feature),
     &unbuilt("validation/json-schema", ENDPOINT, Without::Feature),
 ];
 

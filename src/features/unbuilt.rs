@@ -29,6 +29,10 @@ impl Feature for Unbuilt {
         self.scopes
     }
 
+    fn is_built(&self) -> bool {
+        false
+    }
+
     fn compile(&self, block: &Block, _site: &mut Site<'_>) -> Result<(), Fallback> {
         let problem =
             Problem::lenient(block.place.clone(), format!("{} is not built yet", self.namespace));

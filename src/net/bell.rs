@@ -8,6 +8,12 @@ use monoio::io::AsyncReadRent;
 /// What main orders a core to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// Take up the plan that was published.
+    Renew,
+    /// Promise no client that its connection will be kept.
+    Leave,
+    /// Leave what comes from now on to another process, and promise no client that its connection will be kept.
+    HandOver,
     /// Accept nothing new, finish what is in flight.
     Drain,
     /// End every connection now.
@@ -33,6 +39,9 @@ impl Rope {
     /// A core that has ended hears nothing, which is fine.
     pub fn ring(&mut self, order: Order) {
         let _ = self.0.write_all(match order {
+            Order::Renew => b"r",
+            Order::Leave => b"l",
+            Order::HandOver => b"h",
             Order::Drain => b"d",
             Order::Cut => b"c",
         });
@@ -52,7 +61,13 @@ impl Bell {
                 return;
             }
             for letter in letters.drain(..) {
-                on_order(if letter == b'c' { Order::Cut } else { Order::Drain });
+                on_order(match letter {
+                    b'r' => Order::Renew,
+                    b'l' => Order::Leave,
+                    b'h' => Order::HandOver,
+                    b'c' => Order::Cut,
+                    _ => Order::Drain,
+                });
             }
         }
     }

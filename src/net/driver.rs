@@ -51,10 +51,11 @@ pub fn is_epoll() -> bool {
 }
 
 fn probe() -> io::Result<Driver> {
-    match ring(Driver::UringCooperative).build(8) {
+    // As large as a core's: it is memory in one piece, which may be what is missing.
+    match ring(Driver::UringCooperative).build(RING_ENTRIES) {
         Ok(_) => Ok(Driver::UringCooperative),
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-            ring(Driver::UringPlain).build(8).map(|_| Driver::UringPlain)
+            ring(Driver::UringPlain).build(RING_ENTRIES).map(|_| Driver::UringPlain)
         }
         Err(error) => Err(error),
     }
@@ -67,7 +68,9 @@ fn fallback_line(error: &io::Error) -> String {
              io_uring_setup, io_uring_enter and io_uring_register"
         }
         Some(libc::ENOSYS) => "it needs Linux 5.11 or newer with CONFIG_IO_URING",
-        Some(libc::ENOMEM) => "raise the locked-memory limit (ulimit -l)",
+        Some(libc::ENOMEM) => {
+            "raise the locked-memory limit (ulimit -l), or free memory: a ring is one piece of it"
+        }
         _ => "see the kernel's message",
     };
     format!("driver: epoll, because io_uring is not available here ({error}): {hint}")

@@ -3,15 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use monoio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-use super::task::{First, first_of};
+use super::task::{self, First, first_of};
 
 /// Opens a listening socket with an accept queue of that length, which the kernel cuts to `net.core.somaxconn`. With no
 /// address it takes both families where the host has IPv6.
@@ -51,6 +52,29 @@ fn bind_to(
     Ok(socket.into())
 }
 
+/// The listening socket that the service manager has opened for this process (`LISTEN_FDS`), if there is one.
+///
+/// # Errors
+/// Several sockets, or one that does not listen.
+pub fn inherited() -> io::Result<Option<std::net::TcpListener>> {
+    let sockets: Vec<RawFd> = sd_notify::listen_fds()?.collect();
+    let socket = match sockets.as_slice() {
+        [] => return Ok(None),
+        [socket] => *socket,
+        _ => {
+            return Err(io::Error::other("one socket is taken over, and several were handed over"));
+        }
+    };
+    // SAFETY: the manager handed the descriptor over to this process, which asks for it once, before anything else is
+    // opened under its number.
+    let socket = unsafe { Socket::from_raw_fd(socket) };
+    if !socket.is_listener()? {
+        return Err(io::Error::other("the socket that was handed over does not listen"));
+    }
+    probe(&socket, PROBE_AFTER)?;
+    Ok(Some(socket.into()))
+}
+
 /// When the kernel first asks whether a silent client is still there, how often it asks again, and after how many
 /// questions without an answer the connection ends: the values of Go's server.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
@@ -81,8 +105,15 @@ pub fn is_taken(address: Option<IpAddr>, port: u16) -> bool {
     socket.bind(&address.into()).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
+/// How often a listener that has lost its spare descriptor looks for another one.
+const SPARE_PAUSE_MS: u64 = 20;
+
 /// Connections that are taken in one go; then the core looks at its other work.
 const BURST: u32 = 64;
+
+/// Listeners of this process that have no spare descriptor at the moment. Any core that takes a connection meanwhile gives
+/// its descriptor back: it may have been that spare, and the clients of a listener without one would wait for nothing.
+static WITHOUT_SPARE: AtomicUsize = AtomicUsize::new(0);
 
 /// Accepts connections on this core.
 ///
@@ -93,6 +124,18 @@ pub struct Listener {
     /// The epoll instance, in the only type of the runtime that can wait for a descriptor to become readable.
     gate: TcpStream,
     taken: Cell<u32>,
+    /// Holds a descriptor, so that connections can be closed when no other one is left.
+    spare: Cell<Option<std::net::TcpListener>>,
+    /// It is counted among those without a spare.
+    lacks_spare: Cell<bool>,
+}
+
+/// What came of a connection that waited.
+pub enum Arrival {
+    Taken(Accepted),
+    /// Closed, as no descriptor is left for it: a balancer goes elsewhere with what it sends on it, since nothing was
+    /// answered.
+    TurnedAway,
 }
 
 impl Listener {
@@ -109,7 +152,7 @@ impl Listener {
         }
         // SAFETY: `epoll_create1` returned a descriptor that nobody else owns. Nothing is read, written or asked of it
         // as a stream: it is only polled and closed.
-        let gate: std::net::TcpStream = unsafe { std::os::fd::FromRawFd::from_raw_fd(epoll) };
+        let gate: std::net::TcpStream = unsafe { FromRawFd::from_raw_fd(epoll) };
         let mut interest = libc::epoll_event { events: libc::EPOLLIN.unsigned_abs(), u64: 0 };
         // SAFETY: both descriptors are open, and the kernel copies the event.
         let added = unsafe {
@@ -118,29 +161,53 @@ impl Listener {
         if added < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Listener { socket, gate: TcpStream::from_std(gate)?, taken: Cell::new(0) })
+        let spare = Cell::new(Some(socket.try_clone()?));
+        let (gate, lacks_spare) = (TcpStream::from_std(gate)?, Cell::new(false));
+        Ok(Listener { socket, gate, taken: Cell::new(0), spare, lacks_spare })
     }
 
-    /// The next connection, or `None` once `stop` was called.
+    /// What came of the next connection, or `None` once `stop` was called.
     ///
     /// # Errors
     /// What the kernel says.
-    pub async fn accept(&self, stop: &Stop) -> io::Result<Option<Accepted>> {
+    pub async fn accept(&self, stop: &Stop) -> io::Result<Option<Arrival>> {
         loop {
             if stop.is_stopped() {
                 return Ok(None);
+            }
+            if self.lacks_spare.get() {
+                self.renew_spare();
             }
             if self.taken.get() < BURST {
                 self.taken.set(self.taken.get() + 1);
                 match self.accept_waiting() {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    taken => return taken.map(Some),
+                    Err(error) if is_out_of_descriptors(&error) => {
+                        return if self.close_next() {
+                            Ok(Some(Arrival::TurnedAway))
+                        } else {
+                            Err(error)
+                        };
+                    }
+                    Err(error) => return Err(error),
+                    Ok(accepted) if WITHOUT_SPARE.load(Ordering::SeqCst) == 0 => {
+                        return Ok(Some(Arrival::Taken(accepted)));
+                    }
+                    Ok(accepted) => {
+                        drop(accepted);
+                        return Ok(Some(Arrival::TurnedAway));
+                    }
                 }
             }
             self.taken.set(0);
             let readable = pin!(self.gate.readable(false));
             let stopped = pin!(stop.wait());
-            if let First::Left(readable) = first_of(readable, stopped).await {
+            let first = first_of(readable, stopped);
+            let first = match self.lacks_spare.get() {
+                true => task::within_ms(SPARE_PAUSE_MS, first).await,
+                false => Some(first.await),
+            };
+            if let Some(First::Left(readable)) = first {
                 readable?;
             }
         }
@@ -154,6 +221,40 @@ impl Listener {
         let (stream, address) = self.socket.accept()?;
         Ok(Accepted { stream, address })
     }
+
+    /// Closes the connection that waits longest. False: it still waits, because not even this descriptor was to be had.
+    fn close_next(&self) -> bool {
+        // Said before the descriptor is free: whoever takes it knows whose it is.
+        if !self.lacks_spare.replace(true) {
+            WITHOUT_SPARE.fetch_add(1, Ordering::SeqCst);
+        }
+        drop(self.spare.take());
+        let is_closed = self.accept_waiting().is_ok();
+        self.renew_spare();
+        is_closed
+    }
+
+    fn renew_spare(&self) {
+        if let Ok(spare) = self.socket.try_clone() {
+            self.spare.set(Some(spare));
+            self.lacks_spare.set(false);
+            WITHOUT_SPARE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.lacks_spare.get() {
+            WITHOUT_SPARE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Whether the process, or the machine, may not open one more descriptor.
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// A connection that is neither served nor refused yet.

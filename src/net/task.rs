@@ -13,6 +13,13 @@ where
     drop(monoio::spawn(future));
 }
 
+/// Puts a future on the heap, where it is made: one of kilobytes would be copied there by `Box::pin`.
+#[inline(always)]
+pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
+}
+
 /// Waits with millisecond precision; for the few waits that are not bound to a socket.
 pub async fn sleep_ms(ms: u64) {
     monoio::time::sleep(Duration::from_millis(ms)).await;

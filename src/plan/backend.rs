@@ -1,9 +1,13 @@
 //! What one backend compiles to.
 
+use std::sync::Arc;
+
 use super::feature::CallStageBuilder;
+use super::resilience::RetryPlan;
 use super::template::UrlTemplate;
 use crate::json::{Decoder, Edit, JsonRules};
 use crate::message::query::Allowed;
+use crate::shared::hosts::HostGroup;
 use crate::stage::ids::{BackendId, HostId};
 use crate::upstream::{HttpCache, Target};
 
@@ -15,6 +19,12 @@ pub struct BackendPlan {
     pub method_title: Box<str>,
     pub template: UrlTemplate,
     pub hosts: Hosts,
+    /// What is known of the hosts; `None`: nobody watches them, and each gets its share.
+    pub group: Option<Arc<HostGroup>>,
+    /// `None`: calls are not repeated.
+    pub retry: Option<Box<RetryPlan>>,
+    /// One of the two is there.
+    pub minds_failures: bool,
     pub decoder: Decoder,
     pub json_rules: JsonRules,
     pub edit: Edit,
@@ -29,13 +39,26 @@ pub struct BackendPlan {
     pub resends_body: bool,
     /// The answer's body passes through undecoded, to the client or to a later step of a sequence.
     pub is_raw: bool,
+    /// Which of the stages changes the upstream's answer before it is judged and decoded.
+    pub modifier: Option<usize>,
     pub stages: Vec<CallStageBuilder>,
     /// A stage may look at the request's body.
     pub reads_body: bool,
     /// Between the stages and the upstream.
     pub cache: Option<HttpCache>,
+    /// What it says of its layer's telemetry.
+    pub layers: Option<serde_json::Value>,
     /// Neither stages nor a cache.
     pub is_plain: bool,
+}
+
+// === impl BackendPlan ===
+
+impl BackendPlan {
+    /// Whether an exchange ends with the upstream's own answer, still to be read.
+    pub fn answers_raw(&self) -> bool {
+        self.is_raw || self.modifier.is_some()
+    }
 }
 
 /// What `qos/http-cache` says.

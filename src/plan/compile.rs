@@ -12,20 +12,23 @@ use super::common::Common;
 use super::endpoint::{EndpointPlan, ForwardedHeaders, Pipe, Propagated, Shadows};
 use super::feature::{
     BackendDraft, EndpointDraft, Fallback, Feature, ServiceDraft, ServiceSlot, ServiceStageBuilder,
-    Site, in_order,
+    Site, in_order, modifier_place,
 };
-use super::route::{RoutesBuilder, param_names};
+use super::resilience::{GroupTable, NamedHosts, Resilience, RetryPlan};
+use super::route::{Conflict, RoutesBuilder, param_names};
 use super::router::RouterOptions;
 use super::template::UrlTemplate;
 use super::{ClientPlan, Feed, ListenPlan, Plan, RouteTarget, ServiceStages};
 use crate::config::extra::ExtraConfig;
 use crate::config::host::{Host, HostName as ConfigHostName, Scheme};
 use crate::config::keys;
-use crate::config::problem::Problem;
+use crate::config::problem::{Place, Problem};
 use crate::config::service::{Backend, Endpoint, Service};
 use crate::json::render::Render;
 use crate::json::{Decoder, Edit, EditSpec, Flatmap, JsonRules};
 use crate::message::query::Allowed;
+use crate::shared::hosts::HostGroup;
+use crate::shared::readiness::Readiness;
 use crate::stage::ids::{BackendId, EndpointId, HostId};
 use crate::upstream::{HttpCache, Target};
 
@@ -34,6 +37,8 @@ const ENDPOINT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// The methods of the debug and echo endpoints, in gin's order.
 const ANY_METHODS: [&str; 9] =
     ["GET", "POST", "PUT", "PATCH", "HEAD", "OPTIONS", "DELETE", "CONNECT", "TRACE"];
+/// Where readiness is told unless an endpoint is there.
+const READY_PATH: &str = "/__ready";
 /// The budget of merged calls, in percent of the endpoint's timeout.
 const MERGE_BUDGET_PERCENT: u64 = 85;
 /// The default limit of a request's head, and what the original's server adds to any limit.
@@ -63,6 +68,20 @@ pub fn compile(
     features: &[&dyn Feature],
     is_lenient: bool,
 ) -> Result<Compiled, Vec<Problem>> {
+    compile_after(service, features, is_lenient, None)
+}
+
+/// [`compile`] for a plan that takes the place of another one: limits, breakers, caches and revocations of unchanged
+/// blocks go on.
+///
+/// # Errors
+/// As [`compile`]; the plan before is not touched.
+pub fn compile_after(
+    service: &Service,
+    features: &[&dyn Feature],
+    is_lenient: bool,
+    previous: Option<&Plan>,
+) -> Result<Compiled, Vec<Problem>> {
     let mut compiler = Compiler {
         service,
         features,
@@ -71,7 +90,10 @@ pub fn compile(
         hosts: HostTable::default(),
         json_rules: JsonRules::default(),
         caches: SharedCaches::default(),
-        common: Common::default(),
+        resilience: Resilience::default(),
+        groups: GroupTable::default(),
+        has_retries: false,
+        common: previous.map_or_else(Common::default, |plan| Common::after(&plan.common)),
     };
     let plan = compiler.plan();
     let problems = compiler.problems;
@@ -90,6 +112,10 @@ struct Compiler<'s> {
     /// For backends that have none of their own.
     json_rules: JsonRules,
     caches: SharedCaches,
+    /// For backends that say nothing themselves.
+    resilience: Resilience,
+    groups: GroupTable,
+    has_retries: bool,
     common: Common,
 }
 
@@ -101,14 +127,28 @@ struct SharedCaches {
 }
 
 impl SharedCaches {
-    fn cache(&mut self, options: CacheOptions, is_as_original: bool) -> HttpCache {
+    fn cache(&mut self, options: CacheOptions, is_as_original: bool, common: &Common) -> HttpCache {
         let CacheOptions { shared, bounds } = options;
         let new = || HttpCache::new(bounds, is_as_original);
         if !shared {
             return new();
         }
         let slot = if bounds.is_some() { &mut self.bounded } else { &mut self.plain };
-        slot.get_or_insert_with(new).with_rule(is_as_original)
+        let kept = || {
+            let cache = common.kept_as(format!("shared http-cache {bounds:?}"), new);
+            HttpCache::clone(&cache)
+        };
+        slot.get_or_insert_with(kept).with_rule(is_as_original)
+    }
+}
+
+/// Our own blocks say how others behave; limits and quotas refer to connections, and these to quotas.
+fn turn(namespace: &str) -> usize {
+    const FIRST: [&str; 2] = ["redis", "governance/processors"];
+    match FIRST.iter().position(|first| *first == namespace) {
+        _ if namespace.starts_with("shoal/") => 0,
+        Some(place) => 1 + place,
+        None => 1 + FIRST.len(),
     }
 }
 
@@ -124,26 +164,30 @@ impl Compiler<'_> {
         let service = self.service;
         let mut draft = ServiceDraft {
             is_lenient: self.is_lenient,
+            name: service.name.as_str().into(),
             common: self.common.clone(),
             ..ServiceDraft::default()
         };
         self.install(&service.extra_config, &mut Site::Service(&mut draft));
+        self.problems.extend(draft.logging.warnings());
         let options = draft.router.take().unwrap_or_default();
         self.json_rules = JsonRules {
             depth_max: draft.limits.bounds().json_depth_max,
             refuses_trailing: draft.refuses_trailing_json,
         };
+        self.resilience = std::mem::take(&mut draft.resilience);
         let endpoints: Vec<EndpointPlan> = service
             .endpoints
             .iter()
             .enumerate()
             .map(|(index, endpoint)| self.endpoint(EndpointId(u32_of(index)), endpoint, &draft))
             .collect();
-        let (routes, targets) = self.routes(&options);
+        let (routes, targets) = self.routes(&options, draft.ready_path.as_deref());
         self.name_unbuilt_parts();
         let tls = super::tls::server(service, &mut self.problems);
         let client_tls = super::tls::client(service, &mut self.problems);
         let hosts = std::mem::take(&mut self.hosts);
+        let groups = std::mem::take(&mut self.groups).finish(&self.common);
         Plan {
             routes,
             targets,
@@ -152,23 +196,28 @@ impl Compiler<'_> {
             feeds: hosts.feeds,
             router: options.compile(),
             stages: service_stages(draft.stages),
-            listen: listen(service),
+            watchers: draft.watchers,
+            admin: draft.admin,
+            listen: ListenPlan { lame_duck_ms: draft.lame_duck_ms, ..listen(service) },
+            readiness: self.common.kept_as("readiness".to_owned(), Readiness::default),
             client: client(service),
             limits: draft.limits,
+            logging: draft.logging,
             common: self.common.clone(),
             tls,
             client_tls,
+            groups,
+            has_retries: self.has_retries,
         }
     }
 
-    /// Hands each block to its feature, our own first: they say how others behave. A namespace that nobody knows is
-    /// somebody else's (the original ignores it).
+    /// Hands each block to its feature, those first that others build on. A namespace that nobody knows is somebody else's
+    /// (the original ignores it).
     fn install(&mut self, extra: &ExtraConfig, site: &mut Site<'_>) {
         let scope = site.scope();
-        let is_own = |namespace: &str| namespace.starts_with("shoal/");
-        let own = extra.iter().filter(|(namespace, _)| is_own(namespace));
-        let others = extra.iter().filter(|(namespace, _)| !is_own(namespace));
-        for (namespace, block) in own.chain(others) {
+        let mut blocks: Vec<_> = extra.iter().collect();
+        blocks.sort_by_key(|(namespace, _)| turn(namespace));
+        for (namespace, block) in blocks {
             let Some(feature) =
                 self.features.iter().find(|feature| feature.namespace() == namespace)
             else {
@@ -228,6 +277,8 @@ impl Compiler<'_> {
             draft.stages.push((*slot, Box::new(move || build())));
         }
         self.install(&endpoint.extra_config, &mut Site::Endpoint(&mut draft));
+        self.problems.append(&mut draft.problems);
+        self.problems.extend(draft.unasked_claim_rules());
         let sole_encoding = match endpoint.backend.as_slice() {
             [only] => Some(only.encoding.as_str()),
             _ => None,
@@ -242,9 +293,11 @@ impl Compiler<'_> {
             let mut backend_draft = BackendDraft {
                 common: self.common.clone(),
                 param_keys: param_keys.clone(),
+                pattern: backend.url_pattern.as_str().into(),
                 ..BackendDraft::default()
             };
             self.install(&backend.extra_config, &mut Site::Backend(&mut backend_draft));
+            self.problems.append(&mut backend_draft.problems);
             draft.sealed = draft.sealed.or(backend_draft.sealed);
             if backend_draft.is_shadow {
                 let own_ms = backend_draft.shadow_timeout_ms.unwrap_or(endpoint.timeout.as_ms());
@@ -281,6 +334,8 @@ impl Compiler<'_> {
             static_data: draft.static_data,
             shadows,
             stages: in_order(draft.stages),
+            pipe_stages: in_order(draft.pipe_stages),
+            layers: draft.layers,
             sealed: draft.sealed,
         }
     }
@@ -294,16 +349,23 @@ impl Compiler<'_> {
         names: &[String],
     ) -> BackendPlan {
         let is_raw = render == Render::NoOp || backend.encoding.eq_ignore_ascii_case("no-op");
-        let cache = draft.cache.map(|options| self.caches.cache(options, draft.caches_as_original));
+        let cache = draft
+            .cache
+            .map(|options| self.caches.cache(options, draft.caches_as_original, &self.common));
         let headers = (!backend.input_headers.is_empty()).then(|| {
             backend.input_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect()
         });
+        let hosts = self.backend_hosts(backend);
+        let (group, retry) = self.resilience_of(&hosts, draft.resilience);
         BackendPlan {
             id: BackendId { endpoint: EndpointId(0), place: 0 },
             method: backend.method.as_str().into(),
             method_title: title(&backend.method).into(),
             template: UrlTemplate::compile(&backend.url_pattern, names),
-            hosts: self.backend_hosts(backend),
+            hosts,
+            minds_failures: group.is_some() || retry.is_some(),
+            group,
+            retry,
             decoder: Decoder::named(&backend.encoding, backend.is_collection),
             json_rules: JsonRules {
                 refuses_trailing: draft
@@ -326,11 +388,27 @@ impl Compiler<'_> {
             concurrent: endpoint.concurrent_calls.max(1),
             resends_body: draft.resends_body,
             is_raw,
+            modifier: modifier_place(&draft.stages),
             is_plain: draft.stages.is_empty() && cache.is_none(),
             reads_body: draft.stages.iter().any(|(slot, _)| slot.reads_body()),
             stages: in_order(draft.stages),
+            layers: draft.layers,
             cache,
         }
+    }
+
+    /// What a backend does about hosts that fail.
+    fn resilience_of(
+        &mut self,
+        hosts: &Hosts,
+        own: Resilience,
+    ) -> (Option<Arc<HostGroup>>, Option<Box<RetryPlan>>) {
+        let (outliers, health, retry) = own.settle(&self.resilience);
+        let (plans, feeds) = (&*self.hosts.plans, &*self.hosts.feeds);
+        let hosts = NamedHosts { hosts, plans, feeds };
+        let group = self.groups.group(&hosts, outliers, health, &self.common);
+        self.has_retries |= retry.is_some();
+        (group, retry.map(|rules| Box::new(hosts.retry(rules, &self.common))))
     }
 
     fn backend_hosts(&mut self, backend: &Backend) -> Hosts {
@@ -366,7 +444,11 @@ impl Compiler<'_> {
     }
 
     /// All routes in the order in which the original registers them: it decides the order of `Allow`.
-    fn routes(&mut self, options: &RouterOptions) -> (super::route::Routes, Vec<RouteTarget>) {
+    fn routes(
+        &mut self,
+        options: &RouterOptions,
+        ready_path: Option<&str>,
+    ) -> (super::route::Routes, Vec<RouteTarget>) {
         let mut table = RouteTable {
             builder: RoutesBuilder::new(options.route_options()),
             targets: Vec::new(),
@@ -379,7 +461,7 @@ impl Compiler<'_> {
                 .extra_config
                 .get("router")
                 .map_or_else(|| service.place.clone(), |block| block.place_at("/health_path"));
-            self.problems.push(Problem::refuse(place, conflict));
+            self.problems.push(conflicting(place, &conflict));
         }
         let built_in = [
             ("/__debug/*param", service.debug_endpoint, RouteTarget::Debug),
@@ -388,7 +470,7 @@ impl Compiler<'_> {
         for (route, is_on, target) in built_in {
             for method in ANY_METHODS.iter().filter(|_| is_on) {
                 if let Err(conflict) = table.add(method, route, target.clone()) {
-                    self.problems.push(Problem::refuse(service.place.clone(), conflict));
+                    self.problems.push(conflicting(service.place.clone(), &conflict));
                 }
             }
         }
@@ -408,7 +490,7 @@ impl Compiler<'_> {
             if let Err(conflict) =
                 table.add(method, &endpoint.route, RouteTarget::Endpoint(EndpointId(u32_of(index))))
             {
-                self.problems.push(Problem::refuse(endpoint.place.clone(), conflict));
+                self.problems.push(conflicting(endpoint.place.clone(), &conflict));
                 continue;
             }
             match methods_of.iter_mut().find(|(route, _)| *route == endpoint.route) {
@@ -421,8 +503,17 @@ impl Compiler<'_> {
             if let Err(conflict) =
                 table.add("OPTIONS", route, RouteTarget::Options(methods.join(", ").into()))
             {
-                self.problems.push(Problem::refuse(service.place.clone(), conflict));
+                self.problems.push(conflicting(service.place.clone(), &conflict));
             }
+        }
+        let added = match ready_path {
+            Some("") => Ok(()),
+            path => table.add("GET", path.unwrap_or(READY_PATH), RouteTarget::Ready),
+        };
+        if let (Err(conflict), Some(_)) = (added, ready_path) {
+            let block = service.extra_config.get("shoal/drain");
+            let place = block.map_or_else(Place::default, |block| block.place_at("/ready_path"));
+            self.problems.push(conflicting(place, &conflict));
         }
         (table.builder.build(), table.targets)
     }
@@ -438,11 +529,14 @@ struct RouteTable {
     targets: Vec<RouteTarget>,
 }
 
+fn conflicting(place: Place, conflict: &Conflict) -> Problem {
+    let problem = Problem::refuse(place, conflict.to_string());
+    Problem { hint: conflict.hint().map(str::to_owned), ..problem }
+}
+
 impl RouteTable {
-    fn add(&mut self, method: &str, route: &str, target: RouteTarget) -> Result<(), String> {
-        self.builder
-            .add(method, route, u32_of(self.targets.len()))
-            .map_err(|conflict| conflict.to_string())?;
+    fn add(&mut self, method: &str, route: &str, target: RouteTarget) -> Result<(), Conflict> {
+        self.builder.add(method, route, u32_of(self.targets.len()))?;
         self.targets.push(target);
         Ok(())
     }
@@ -537,6 +631,7 @@ fn listen(service: &Service) -> ListenPlan {
         answer_ms: server.write_timeout.as_ms(),
         write_stall_ms: or(server.write_timeout.as_ms(), WRITE_STALL_MS),
         drain_ms: service.max_shutdown_wait_time.as_ms(),
+        lame_duck_ms: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What one endpoint compiles to.
 
 use super::backend::BackendPlan;
-use super::feature::EndpointStageBuilder;
+use super::feature::{EndpointStageBuilder, PipeStageBuilder};
 use super::statics::StaticPlan;
 use crate::json::Flatmap;
 use crate::json::render::Render;
@@ -23,6 +23,9 @@ pub struct EndpointPlan {
     /// Backends that get a copy of each request and whose answers nobody waits for.
     pub shadows: Option<Box<Shadows>>,
     pub stages: Vec<EndpointStageBuilder>,
+    pub pipe_stages: Vec<PipeStageBuilder>,
+    /// What it says of its layers' telemetry.
+    pub layers: Option<serde_json::Value>,
     /// Answers every request with this status: an endpoint whose guard could not be built must not stand open.
     pub sealed: Option<u16>,
 }

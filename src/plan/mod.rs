@@ -1,28 +1,34 @@
 //! The compiled configuration: what the cores run. Data, no behaviour, shared read-only by all threads.
 
 pub mod backend;
+pub mod client_key;
 pub mod common;
 pub mod compile;
 pub mod endpoint;
 pub mod feature;
 pub mod limits;
+pub mod logging;
+pub mod resilience;
 pub mod route;
 pub mod router;
 pub mod statics;
 pub mod template;
 pub mod tls;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-pub use compile::compile;
+pub use compile::{compile, compile_after};
 
+use crate::shared::hosts::HostGroup;
+use crate::shared::readiness::Readiness;
 use crate::stage::ids::{EndpointId, HostId};
 use backend::HostPlan;
 use common::Common;
 use endpoint::EndpointPlan;
-use feature::ServiceStageBuilder;
+use feature::{ServiceStageBuilder, WatcherBuilder};
 use limits::LimitOptions;
+use logging::LoggingPlan;
 use route::Routes;
 use router::RouterPlan;
 use tls::{ClientTls, ServerTls};
@@ -42,14 +48,26 @@ pub struct Plan {
     pub router: RouterPlan,
     /// Stages around all requests.
     pub stages: ServiceStages,
+    /// Those who are told of every request.
+    pub watchers: Vec<WatcherBuilder>,
+    /// Where the status page is; `None`: there is none.
+    pub admin: Option<SocketAddr>,
     pub listen: ListenPlan,
     pub client: ClientPlan,
     pub limits: LimitOptions,
+    pub logging: LoggingPlan,
     pub common: Common,
     /// `None`: plain HTTP is served.
     pub tls: Option<ServerTls>,
     pub client_tls: ClientTls,
+    pub readiness: Arc<Readiness>,
+    pub groups: HostGroups,
+    /// Some backend repeats calls.
+    pub has_retries: bool,
 }
+
+/// Hosts that are watched, and the feed that keeps their list.
+pub type HostGroups = Vec<(Arc<HostGroup>, Option<usize>)>;
 
 /// The stages around all requests, from the outside in.
 #[derive(Default)]
@@ -66,6 +84,7 @@ pub type PlanHandle = Arc<Plan>;
 pub enum RouteTarget {
     Endpoint(EndpointId),
     Health,
+    Ready,
     Debug,
     Echo,
     /// An automatic OPTIONS answer with its `Allow` value.
@@ -95,10 +114,12 @@ pub struct ListenPlan {
     pub write_stall_ms: u64,
     /// How long a stop waits for requests in flight; zero is without bound.
     pub drain_ms: u64,
+    /// How long a node that will stop goes on as before, but for its readiness.
+    pub lame_duck_ms: u64,
 }
 
 /// How backends are reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientPlan {
     pub connect_ms: u64,
     pub fallback_ms: u64,

@@ -23,7 +23,7 @@ use rustls::{
 };
 
 use super::pinned::Pinned;
-use crate::control::files::FileWatch;
+use crate::control::files::{FileWatch, Seen};
 use crate::plan::Plan;
 use crate::plan::tls::{Authorities, ClientTls, KeyFiles, Protocol, ServerTls, Version};
 use crate::shared::log::Log;
@@ -41,6 +41,8 @@ pub struct Certificates {
     pub client: Published<connect::ClientTls>,
     server_plan: Option<ServerTls>,
     client_plan: ClientTls,
+    server_files: Seen,
+    client_files: Seen,
     server_notes: Vec<String>,
     client_notes: Vec<String>,
 }
@@ -54,6 +56,8 @@ impl Certificates {
         if plan.tls.is_some() || plan.calls_tls() {
             warm_up();
         }
+        let server_files = Seen::now(plan.tls.as_ref().map_or_else(Vec::new, server_paths));
+        let client_files = Seen::now(client_paths(&plan.client_tls));
         let (mut server_notes, mut client_notes) = (Vec::new(), Vec::new());
         let server = match &plan.tls {
             Some(tls) => Some(Published::new(server_config(tls, &mut server_notes)?)),
@@ -61,8 +65,7 @@ impl Certificates {
         };
         // The system's authorities cost megabytes and milliseconds: who does not need them does not read them. Files that
         // are named are read at once, so that mistakes are told.
-        let is_named = !client_paths(&plan.client_tls).is_empty();
-        let client = if is_named || plan.calls_tls() {
+        let client = if !client_files.is_empty() || plan.calls_tls() {
             client_config(&plan.client_tls, &mut client_notes)?
         } else {
             connect::ClientTls::Unread
@@ -72,9 +75,24 @@ impl Certificates {
             client: Published::new(client),
             server_plan: plan.tls.clone(),
             client_plan: plan.client_tls.clone(),
+            server_files,
+            client_files,
             server_notes,
             client_notes,
         })
+    }
+
+    /// Publishes these through the doors of those before them, which the cores know.
+    pub fn take_over(&mut self, before: &Certificates) {
+        if let (Some(own), Some(door)) = (&self.server, &before.server) {
+            door.publish(Arc::clone(&own.latest()));
+            self.server = Some(door.clone());
+        }
+        let read = connect::ClientTls::clone(&self.client.latest());
+        if !matches!(read, connect::ClientTls::Unread) {
+            before.client.publish(read);
+        }
+        self.client = before.client.clone();
     }
 
     /// What could not be read and was left out.
@@ -108,21 +126,19 @@ impl Certificates {
         let mut watches = Vec::new();
         if let (Some(published), Some(plan)) = (self.server.clone(), self.server_plan.clone()) {
             let mut known = self.server_notes.clone();
-            let paths = server_paths(&plan);
             let reload = move |log: &Log| {
                 reload("tls", log, &published, &mut known, |notes| server_config(&plan, notes));
             };
-            watches.push(FileWatch::new("tls", paths, Box::new(reload)));
+            watches.push(FileWatch::new("tls", self.server_files.clone(), Box::new(reload)));
         }
         let (published, plan) = (self.client.clone(), self.client_plan.clone());
-        let paths = client_paths(&plan);
-        if !paths.is_empty() {
+        if !self.client_files.is_empty() {
             let mut known = self.client_notes.clone();
             let reload = move |log: &Log| {
                 let read = |notes: &mut Vec<String>| client_config(&plan, notes);
                 reload("client_tls", log, &published, &mut known, read);
             };
-            watches.push(FileWatch::new("client_tls", paths, Box::new(reload)));
+            watches.push(FileWatch::new("client_tls", self.client_files.clone(), Box::new(reload)));
         }
         watches
     }

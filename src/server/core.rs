@@ -2,24 +2,27 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{SendError, Sender};
 
 use rustls::ServerConfig;
 
 use super::secure::Door;
 use crate::engine::Gateway;
+use crate::engine::current::Current;
 use crate::net::bell::{Bell, Order};
-use crate::net::listener::{Accepted, Listener, Stop};
+use crate::net::listener::{Accepted, Arrival, Listener, Stop};
 use crate::net::{Stream, buffer, clock, deadline, driver, splice, task};
-use crate::plan::PlanHandle;
 use crate::plan::limits::Bounds;
+use crate::plan::{Plan, PlanHandle};
 use crate::shared::admission::{Admission, Refusal};
 use crate::shared::log::Log;
-use crate::shared::meter::{Gauge, Meter};
+use crate::shared::meter::{Counter, Gauge, Meter};
 use crate::shared::metric;
 use crate::shared::names::{HostLookup, LookupError, Names, ServiceHost};
-use crate::shared::published::Published;
+use crate::shared::published::{Published, Reader};
 use crate::shared::refusals::{Bound, Refusals};
 use crate::upstream::connect::{ClientTls, Wanted};
 use crate::upstream::{Limits, Lookup, Overload, Secure, UpstreamError, Upstreams};
@@ -39,14 +42,21 @@ const DRAIN_LOOK_MS: u64 = 5;
 /// What a client gets whose connection is one too many.
 const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// What all cores run. A core goes over to another one when it is told to.
+pub struct Serving {
+    pub plan: PlanHandle,
+    /// Host lists that service discovery keeps, in the plan's order.
+    pub feeds: Vec<Published<Vec<ServiceHost>>>,
+}
+
 /// What a core needs to run.
 pub struct Core {
     pub index: usize,
     pub processor: Option<usize>,
-    pub plan: PlanHandle,
-    pub socket: std::net::TcpListener,
+    pub serving: Published<Serving>,
+    /// The service manager keeps the socket open, so what waits there at the end is our successor's.
+    pub is_socket_lent: bool,
     pub names: Names,
-    pub feeds: Vec<Published<Vec<ServiceHost>>>,
     pub log: Log,
     /// How many cores there are.
     pub cores: usize,
@@ -60,41 +70,58 @@ pub struct Core {
 }
 
 impl Core {
-    /// Runs until main orders the end and the last connection has ended.
-    pub fn run(self, bell: Bell) {
+    /// Runs until main orders the end and the last connection has ended. Says whether it serves.
+    pub fn run(self, socket: TcpListener, bell: Bell, started: &Sender<io::Result<()>>) {
         if let Some(processor) = self.processor {
             driver::pin_to(processor);
         }
         let (index, log) = (self.index, self.log.clone());
-        match driver::run(self.work(bell)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) | Err(error) => {
+        if let Ok(Err(error)) | Err(error) = driver::run(self.work(socket, bell, started)) {
+            // While main waits for this word, it ends the process.
+            if let Err(SendError(Err(error))) = started.send(Err(error)) {
                 log.critical(format_args!("core {index} cannot run: {error}"));
             }
         }
     }
 
-    async fn work(self, bell: Bell) -> io::Result<()> {
-        let bounds = self.plan.limits.bounds();
+    async fn work(
+        self,
+        socket: TcpListener,
+        bell: Bell,
+        started: &Sender<io::Result<()>>,
+    ) -> io::Result<()> {
+        let mut reader = self.serving.reader();
+        let first = reader.share();
+        let bounds = first.plan.limits.bounds();
         buffer::set_pooled_max(bounds.pooled_buffers_max);
         let refusals = Rc::new(Refusals::new(&self.meter));
-        let gateway = self.gateway(&bounds, refusals.clone());
-        let settings = Rc::new(settings(&self.plan, &bounds));
+        let gateway = self.gateway(&first, None, &refusals);
+        let current = Rc::new(Current::new(gateway));
+        let settings = Rc::new(RefCell::new(Rc::new(settings(&first.plan, &bounds))));
+        let queue_max_ms = first.plan.limits.queue_max_ms;
+        drop(first);
         let connections = Rc::new(Connections::default());
         task::spawn(deadline::sweep_forever());
         let turned_away = Rc::new(Cell::new(0u64));
-        let (sweeping, looking) = (gateway.clone(), connections.clone());
+        let (sweeping, looking) = (current.clone(), connections.clone());
         let (counted, log) = (turned_away.clone(), self.log.clone());
-        let usage = Usage::new(&self.meter);
+        let usage = Rc::new(RefCell::new(Usage::new(&self.meter, current.gateway().plan())));
+        let used = usage.clone();
+        // One core counts for all.
+        let losses = (self.index == 0).then(|| Losses::new(&self.meter, &self.log));
         let door = Rc::new(self.tls.as_ref().map(Door::new));
         let watched = door.clone();
         task::spawn(async move {
             loop {
                 task::sleep_ms(SWEEP_MS).await;
-                sweeping.sweep();
+                let gateway = sweeping.gateway();
+                gateway.sweep();
                 splice::sweep();
                 looking.look_for_hang_ups();
-                usage.look(&sweeping, &looking);
+                used.borrow().look(&gateway, &looking);
+                if let Some(losses) = &losses {
+                    losses.look(&log);
+                }
                 if let count @ 1.. = counted.take() {
                     log.warning(format_args!("{count} connections refused: too many are open"));
                 }
@@ -103,19 +130,41 @@ impl Core {
                 }
             }
         });
-        if let Some(queue_max_ms) = self.plan.limits.queue_max_ms {
-            task::spawn(watch_queue(gateway.clone(), u64::from(queue_max_ms)));
+        if let Some(queue_max_ms) = queue_max_ms {
+            task::spawn(watch_queue(current.clone(), u64::from(queue_max_ms)));
         }
-        let listener = Listener::new(self.socket)?;
+        let this = Rc::new(self);
+        let listener = Listener::new(socket)?;
+        drop(started.send(Ok(())));
         let stop = Rc::new(Stop::default());
         let (stopping, ordered) = (stop.clone(), connections.clone());
+        let leaving = Rc::new(Leaving::default());
+        let told = leaving.clone();
+        let renewing = Renewing {
+            core: this.clone(),
+            reader: RefCell::new(reader),
+            current: current.clone(),
+            settings: settings.clone(),
+            usage,
+            refusals: refusals.clone(),
+        };
         task::spawn(bell.listen(move |order| match order {
-            Order::Drain => stopping.stop(),
+            Order::Renew => renewing.renew(),
+            Order::Leave => ordered.leave_soon(),
+            Order::HandOver => {
+                told.hands_over.set(true);
+                ordered.leave_soon();
+                stopping.stop();
+            }
+            Order::Drain => {
+                told.drains.set(true);
+                stopping.stop();
+            }
             Order::Cut => ordered.cut(),
         }));
         let start = |accepted: Accepted| {
             let address = accepted.address;
-            let ticket = match self.admission.as_ref().map(|all| all.enter(address.ip())) {
+            let ticket = match this.admission.as_ref().map(|all| all.enter(address.ip())) {
                 Some(Err(refusal)) => {
                     turned_away.set(turned_away.get() + 1);
                     refusals.count(match refusal {
@@ -134,8 +183,8 @@ impl Core {
                 stream = secured;
             }
             let (slot, connection) = connections.enter(stream);
-            let (connections, gateway, settings) =
-                (connections.clone(), gateway.clone(), settings.clone());
+            let settings = settings.borrow().clone();
+            let (connections, current) = (connections.clone(), current.clone());
             let door = door.clone();
             task::spawn(async move {
                 let peer = Peer::new(address, door.is_some());
@@ -144,7 +193,7 @@ impl Core {
                     None => true,
                 };
                 if is_open {
-                    serve(&connection, &connections, &peer, &*gateway, &settings).await;
+                    serve(&connection, &connections, &peer, &*current, &settings).await;
                 }
                 connections.leave(slot);
                 drop(ticket);
@@ -153,19 +202,29 @@ impl Core {
         loop {
             match listener.accept(&stop).await {
                 Ok(None) => break,
-                Ok(Some(accepted)) => start(accepted),
+                Ok(Some(Arrival::Taken(accepted))) => start(accepted),
+                Ok(Some(Arrival::TurnedAway)) => {
+                    turned_away.set(turned_away.get() + 1);
+                    refusals.count(Bound::Descriptors);
+                }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    self.log.error(format_args!("core {} cannot accept: {error}", self.index));
+                    this.log.error(format_args!("core {} cannot accept: {error}", this.index));
                     task::sleep_ms(ACCEPT_PAUSE_MS).await;
                 }
             }
         }
-        // What the kernel has already accepted for us is served like everything else.
-        while let Ok(accepted) = listener.accept_waiting() {
+        // What the kernel has already accepted for us is served like everything else, unless another process has the socket.
+        while !this.is_socket_lent
+            && !leaving.hands_over.get()
+            && let Ok(accepted) = listener.accept_waiting()
+        {
             start(accepted);
         }
         drop(listener);
+        while !leaving.drains.get() && connections.count() > 0 && !connections.is_cut() {
+            task::sleep_ms(DRAIN_LOOK_MS).await;
+        }
         connections.drain();
         loop {
             // At least one turn: the runtime closes the listening socket in it.
@@ -177,8 +236,30 @@ impl Core {
         Ok(())
     }
 
-    fn gateway(&self, bounds: &Bounds, refusals: Rc<Refusals>) -> Rc<Gateway> {
-        let client = &self.plan.client;
+    /// This core's part of a plan. Connections to upstreams go over from the gateway before, where nothing about them has
+    /// changed.
+    fn gateway(
+        &self,
+        serving: &Serving,
+        before: Option<&Gateway>,
+        refusals: &Rc<Refusals>,
+    ) -> Rc<Gateway> {
+        let plan = &serving.plan;
+        let bounds = plan.limits.bounds();
+        let upstreams = match before {
+            Some(gateway) if goes_on(gateway.plan(), plan) => gateway.upstreams().clone(),
+            _ => Rc::new(self.upstreams(plan, &bounds)),
+        };
+        let seed = clock::monotonic_ns() ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (feeds, log) = (&serving.feeds, self.log.clone());
+        let gateway =
+            Gateway::new(plan.clone(), upstreams, feeds, log, seed, refusals.clone(), &self.meter);
+        gateway.set_requests_max(plan.limits.requests_of_one(self.cores));
+        gateway
+    }
+
+    fn upstreams(&self, plan: &Plan, bounds: &Bounds) -> Upstreams {
+        let client = &plan.client;
         let limits = Limits {
             idle_max: client.idle_max_per_host,
             idle_max_of_all: client.idle_max_of_one(self.cores),
@@ -197,21 +278,46 @@ impl Core {
             keep_alive: client.keep_alive,
         };
         let secure = Secure::new(&self.client_tls, self.client_tls_wanted.clone());
-        let upstreams = Upstreams::new(limits, lookup(&self.names), secure);
-        let seed = clock::monotonic_ns() ^ (self.index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let gateway = Gateway::new(
-            self.plan.clone(),
-            upstreams,
-            &self.feeds,
-            self.log.clone(),
-            seed,
-            refusals,
-        );
-        gateway.set_requests_max(self.plan.limits.requests_of_one(self.cores));
-        gateway
+        Upstreams::new(limits, lookup(&self.names), secure)
     }
 }
 
+/// How far a core has come on its way to the end.
+#[derive(Default)]
+struct Leaving {
+    /// Another process accepts on the socket.
+    hands_over: Cell<bool>,
+    /// No connection is waited for that asks for nothing.
+    drains: Cell<bool>,
+}
+
+/// Whether connections to upstreams are the same under both plans.
+fn goes_on(before: &Plan, plan: &Plan) -> bool {
+    before.client == plan.client && before.limits.bounds() == plan.limits.bounds()
+}
+
+/// What a core needs to go over to another plan.
+struct Renewing {
+    core: Rc<Core>,
+    reader: RefCell<Reader<Serving>>,
+    current: Rc<Current>,
+    /// Of connections that will be opened.
+    settings: Rc<RefCell<Rc<Settings>>>,
+    usage: Rc<RefCell<Usage>>,
+    refusals: Rc<Refusals>,
+}
+
+impl Renewing {
+    /// Requests in flight end on the old plan; their connections' next ones come to the new one.
+    fn renew(&self) {
+        let serving = self.reader.borrow_mut().share();
+        let before = self.current.gateway();
+        let gateway = self.core.gateway(&serving, Some(&before), &self.refusals);
+        self.usage.replace(Usage::new(&self.core.meter, &serving.plan));
+        self.settings.replace(Rc::new(settings(&serving.plan, &serving.plan.limits.bounds())));
+        self.current.replace(gateway);
+    }
+}
 /// How much of what is bounded one core uses. Looked at once a second, so that nothing is counted on the way of a request.
 struct Usage {
     connections: Gauge,
@@ -219,10 +325,12 @@ struct Usage {
     shadows: Gauge,
     waiting: Gauge,
     buffers: Gauge,
+    /// Idle and busy ones of each of the plan's hosts.
+    upstreams: Vec<(Gauge, Gauge)>,
 }
 
 impl Usage {
-    fn new(meter: &Meter) -> Usage {
+    fn new(meter: &Meter, plan: &Plan) -> Usage {
         let gauge = |metric: metric::Metric| meter.gauge(metric.name, &[]);
         Usage {
             connections: gauge(metric::CONNECTIONS),
@@ -230,6 +338,7 @@ impl Usage {
             shadows: gauge(metric::SHADOWS_IN_FLIGHT),
             waiting: gauge(metric::CALLS_WAITING),
             buffers: gauge(metric::POOLED_BUFFERS),
+            upstreams: plan.hosts.iter().map(|host| upstream_gauges(meter, &host.origin)).collect(),
         }
     }
 
@@ -240,17 +349,46 @@ impl Usage {
         set(&self.shadows, gateway.shadows());
         set(&self.waiting, gateway.calls_waiting());
         set(&self.buffers, buffer::pooled());
+        for ((idle, busy), (are_idle, are_open)) in
+            self.upstreams.iter().zip(gateway.upstream_connections())
+        {
+            set(idle, are_idle);
+            set(busy, are_open.saturating_sub(are_idle));
+        }
+    }
+}
+
+fn upstream_gauges(meter: &Meter, upstream: &str) -> (Gauge, Gauge) {
+    let gauge = |state| {
+        meter.gauge(metric::UPSTREAM_CONNECTIONS.name, &[("upstream", upstream), ("state", state)])
+    };
+    (gauge("idle"), gauge("busy"))
+}
+
+/// The lines that the log has lost, by output, and how many of them are counted. Looked at once a second.
+struct Losses(Vec<(Counter, Cell<u64>)>);
+
+impl Losses {
+    fn new(meter: &Meter, log: &Log) -> Losses {
+        let counter = |output| meter.counter(metric::LOST_LOG_LINES.name, &[("output", output)]);
+        Losses(log.lost_lines().map(|(output, _)| (counter(output), Cell::new(0))).collect())
+    }
+
+    fn look(&self, log: &Log) {
+        for ((counter, counted), (_, lost)) in self.0.iter().zip(log.lost_lines()) {
+            counter.add(lost - counted.replace(lost));
+        }
     }
 }
 
 /// Looks how late the core comes to a task that is due, which is how long a new request waits for its first step, and
 /// has requests refused while that is too long.
-async fn watch_queue(gateway: Rc<Gateway>, queue_max_ms: u64) {
+async fn watch_queue(current: Rc<Current>, queue_max_ms: u64) {
     loop {
         let due = clock::monotonic_ns() + QUEUE_LOOK_MS * 1_000_000;
         task::sleep_ms(QUEUE_LOOK_MS).await;
         let late_ms = clock::monotonic_ns().saturating_sub(due) / 1_000_000;
-        gateway.set_behind(late_ms > queue_max_ms);
+        current.gateway().set_behind(late_ms > queue_max_ms);
     }
 }
 

@@ -144,6 +144,11 @@ impl Breaker {
         })
     }
 
+    /// As it would be for a call that comes now.
+    pub fn state(&self, now_ms: u64) -> State {
+        Parts::unpack(self.tally.get()).rolled(self.rules, self.steps(now_ms)).state
+    }
+
     fn steps(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.start_ms) / STEP_MS
     }

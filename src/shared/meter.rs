@@ -49,6 +49,18 @@ pub enum Value {
     },
 }
 
+/// A series that a core has begun by itself, on its way into the registry.
+pub struct Newcomer {
+    name: &'static str,
+    labels: Labels,
+    cell: NewCell,
+}
+
+enum NewCell {
+    Counter(Arc<Cell>),
+    Histogram(Arc<Buckets>),
+}
+
 /// Keeps a handle on one thread at a time: it may be sent to its core, not shared.
 type OneWriter = PhantomData<NotSync<()>>;
 
@@ -65,12 +77,13 @@ enum Series {
 #[repr(align(64))]
 struct Cell(AtomicU64);
 
+/// The counts of one core lie together: it alone writes them, and allocates them.
 #[repr(align(64))]
 struct Buckets {
     bounds: &'static [f64],
-    counts: Box<[Cell]>,
+    counts: Box<[AtomicU64]>,
     /// The bits of an `f64`.
-    sum: Cell,
+    sum: AtomicU64,
 }
 
 // === impl Meter ===
@@ -130,6 +143,40 @@ impl Meter {
         Histogram(buckets, PhantomData)
     }
 
+    /// Takes a core's series in, if nobody else is at the registry: a core does not wait. It asks again later then.
+    pub fn try_take_in(&self, newcomer: &Newcomer) -> bool {
+        let Ok(mut families) = self.0.try_lock() else { return false };
+        let Newcomer { name, labels, cell } = newcomer;
+        match cell {
+            NewCell::Counter(cell) => add(
+                &mut families,
+                name,
+                labels.clone(),
+                |series| match series {
+                    Series::Counter { cells, .. } => cells.push(Arc::clone(cell)),
+                    _ => debug_assert!(false, "{name} is not a counter"),
+                },
+                || Series::Counter { cells: Vec::new(), retired: 0 },
+            ),
+            NewCell::Histogram(buckets) => add(
+                &mut families,
+                name,
+                labels.clone(),
+                |series| match series {
+                    Series::Histogram { cells, retired } if retired.bounds == buckets.bounds => {
+                        cells.push(Arc::clone(buckets));
+                    }
+                    _ => debug_assert!(false, "{name} is not a histogram with these bounds"),
+                },
+                || {
+                    let retired = Arc::new(Buckets::new(buckets.bounds));
+                    Series::Histogram { cells: Vec::new(), retired }
+                },
+            ),
+        }
+        true
+    }
+
     /// All series, sorted by name and labels, each summed over the cores.
     pub fn readings(&self) -> Vec<Reading> {
         let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,13 +198,22 @@ impl Meter {
         create: impl FnOnce() -> Series,
     ) {
         let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let family = families.entry(name).or_default();
-        let mut labels = to_labels(labels);
-        if family.len() >= SERIES_MAX && !family.contains_key(&labels) {
-            labels = to_labels(&[("overflow", "true")]);
-        }
-        add(family.entry(labels).or_insert_with(create));
+        self::add(&mut families, name, to_labels(labels), add, create);
     }
+}
+
+fn add(
+    families: &mut BTreeMap<&'static str, Family>,
+    name: &'static str,
+    mut labels: Labels,
+    add: impl FnOnce(&mut Series),
+    create: impl FnOnce() -> Series,
+) {
+    let family = families.entry(name).or_default();
+    if family.len() >= SERIES_MAX && !family.contains_key(&labels) {
+        labels = to_labels(&[("overflow", "true")]);
+    }
+    add(family.entry(labels).or_insert_with(create));
 }
 
 fn to_labels(labels: &[(&str, &str)]) -> Labels {
@@ -167,6 +223,13 @@ fn to_labels(labels: &[(&str, &str)]) -> Labels {
 // === impl Counter, Gauge, Histogram ===
 
 impl Counter {
+    /// A counter that is in no registry yet; give its newcomer to [`Meter::try_take_in`].
+    pub fn begin(name: &'static str, labels: Labels) -> (Counter, Newcomer) {
+        let cell = Arc::<Cell>::default();
+        let newcomer = Newcomer { name, labels, cell: NewCell::Counter(Arc::clone(&cell)) };
+        (Counter(cell, PhantomData), newcomer)
+    }
+
     #[inline]
     pub fn increment(&self) {
         self.add(1);
@@ -191,13 +254,24 @@ impl Gauge {
 }
 
 impl Histogram {
+    /// A histogram that is in no registry yet; give its newcomer to [`Meter::try_take_in`].
+    pub fn begin(
+        name: &'static str,
+        labels: Labels,
+        bounds: &'static [f64],
+    ) -> (Histogram, Newcomer) {
+        let cell = Arc::new(Buckets::new(bounds));
+        let newcomer = Newcomer { name, labels, cell: NewCell::Histogram(Arc::clone(&cell)) };
+        (Histogram(cell, PhantomData), newcomer)
+    }
+
     #[inline]
     pub fn record(&self, value: f64) {
         let index = self.0.bounds.partition_point(|bound| *bound < value);
         if let Some(cell) = self.0.counts.get(index) {
-            cell.write(|now| now.wrapping_add(1));
+            write(cell, |now| now.wrapping_add(1));
         }
-        self.0.sum.write(|now| (f64::from_bits(now) + value).to_bits());
+        write(&self.0.sum, |now| (f64::from_bits(now) + value).to_bits());
     }
 }
 
@@ -237,11 +311,11 @@ impl Series {
                 for cell in &*cells {
                     total.absorb(cell);
                 }
-                let counts = total.counts.iter().map(Cell::read).collect();
+                let counts = total.counts.iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
                 Value::Histogram {
                     bounds: total.bounds,
                     counts,
-                    sum: f64::from_bits(total.sum.read()),
+                    sum: f64::from_bits(total.sum.load(Ordering::Relaxed)),
                 }
             }
         }
@@ -258,7 +332,7 @@ impl Cell {
     /// For the one writer only: two would lose counts.
     #[inline]
     fn write(&self, next: impl FnOnce(u64) -> u64) {
-        self.0.store(next(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
+        write(&self.0, next);
     }
 
     fn read(&self) -> u64 {
@@ -266,18 +340,23 @@ impl Cell {
     }
 }
 
+#[inline]
+fn write(cell: &AtomicU64, next: impl FnOnce(u64) -> u64) {
+    cell.store(next(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
+}
+
 impl Buckets {
     fn new(bounds: &'static [f64]) -> Self {
-        let counts = (0..=bounds.len()).map(|_| Cell::default()).collect();
-        Self { bounds, counts, sum: Cell(AtomicU64::new(0.0_f64.to_bits())) }
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::default()).collect();
+        Self { bounds, counts, sum: AtomicU64::new(0.0_f64.to_bits()) }
     }
 
     fn absorb(&self, other: &Self) {
         for (mine, theirs) in self.counts.iter().zip(&other.counts) {
-            mine.write(|now| now.wrapping_add(theirs.read()));
+            write(mine, |now| now.wrapping_add(theirs.load(Ordering::Relaxed)));
         }
-        let sum = f64::from_bits(other.sum.read());
-        self.sum.write(|now| (f64::from_bits(now) + sum).to_bits());
+        let sum = f64::from_bits(other.sum.load(Ordering::Relaxed));
+        write(&self.sum, |now| (f64::from_bits(now) + sum).to_bits());
     }
 }
 
@@ -342,6 +421,20 @@ mod tests {
         drop((first, second));
         assert_eq!(value(&meter, "took"), expected, "cores that ended still count");
         assert_eq!(value(&meter, "took"), expected, "and are folded in once");
+    }
+
+    #[test]
+    fn what_a_core_has_begun_is_taken_in_when_nobody_is_at_the_registry() {
+        let meter = Meter::default();
+        let (hits, newcomer) = Counter::begin("hits", to_labels(&[("path", "/a")]));
+        hits.add(2);
+        let held = meter.0.lock().expect("free");
+        assert!(!meter.try_take_in(&newcomer));
+        drop(held);
+        assert!(meter.try_take_in(&newcomer));
+        drop(newcomer);
+        hits.add(1);
+        assert_eq!(value(&meter, "hits"), Value::Counter(3));
     }
 
     #[test]

@@ -46,6 +46,18 @@ pub struct ServiceHost {
     pub port: u16,
 }
 
+impl ServiceHost {
+    /// The name without the dot at its end.
+    pub fn name(&self) -> &str {
+        self.host.trim_end_matches('.')
+    }
+
+    /// `scheme://host:port`.
+    pub fn origin(&self) -> Box<str> {
+        format!("{}://{}:{}", self.scheme, self.name(), self.port).into()
+    }
+}
+
 /// All names whose addresses may be used without asking.
 #[derive(Clone, Debug, Default)]
 pub struct NameTable(pub HashMap<Box<str>, KnownName>);

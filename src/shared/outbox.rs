@@ -39,6 +39,11 @@ impl<T> Outbox<T> {
         sent
     }
 
+    /// Whether something would go in, for one who would have to make it first.
+    pub fn has_room(&self) -> bool {
+        self.queue.capacity() > 0
+    }
+
     /// Counts a thing as dropped that was never made.
     pub fn count_dropped(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -47,6 +52,11 @@ impl<T> Outbox<T> {
     /// Hands `item` over if there is room, for one who will offer it again.
     pub fn offer(&self, item: T) -> bool {
         self.queue.try_send(item).is_ok()
+    }
+
+    /// How many things have room beside those that wait.
+    pub fn room(&self) -> usize {
+        self.queue.capacity()
     }
 }
 

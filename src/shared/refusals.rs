@@ -8,6 +8,8 @@ use super::metric::{Metric, REFUSED_CALLS, REFUSED_CONNECTIONS, REFUSED_REQUESTS
 pub enum Bound {
     Connections,
     ConnectionsPerAddress,
+    /// The process's limit of open files.
+    Descriptors,
     Requests,
     Queue,
     HeadBytes,
@@ -23,13 +25,16 @@ pub enum Bound {
     WaitingPerHost,
     Hosts,
     Questions,
+    /// The process's limit of open files, at a call.
+    CallDescriptors,
     Shadows,
 }
 
 /// In the order of the enum: the metric, and the value of its label `reason`, mostly the option's name.
-const BOUNDS: [(Bound, Metric, &str); 18] = [
+const BOUNDS: [(Bound, Metric, &str); 20] = [
     (Bound::Connections, REFUSED_CONNECTIONS, "connections_max"),
     (Bound::ConnectionsPerAddress, REFUSED_CONNECTIONS, "connections_per_address_max"),
+    (Bound::Descriptors, REFUSED_CONNECTIONS, "descriptors"),
     (Bound::Requests, REFUSED_REQUESTS, "requests_max"),
     (Bound::Queue, REFUSED_REQUESTS, "queue_max_ms"),
     (Bound::HeadBytes, REFUSED_REQUESTS, "max_header_bytes"),
@@ -45,6 +50,7 @@ const BOUNDS: [(Bound, Metric, &str); 18] = [
     (Bound::WaitingPerHost, REFUSED_CALLS, "waiting_per_host_max"),
     (Bound::Hosts, REFUSED_CALLS, "hosts"),
     (Bound::Questions, REFUSED_CALLS, "questions_max"),
+    (Bound::CallDescriptors, REFUSED_CALLS, "descriptors"),
     (Bound::Shadows, REFUSED_CALLS, "shadows_max"),
 ];
 

@@ -9,7 +9,10 @@ use smallvec::SmallVec;
 use super::exchange::Exchange;
 use super::failure::Failure;
 use super::notes::Notes;
+use super::watch::SpanId;
 use crate::json::Document;
+use crate::message::head::Framing;
+use crate::message::query::Allowed;
 use crate::net::clock::Tick;
 use crate::upstream::Url;
 use crate::wire::http1::client::Upload;
@@ -42,6 +45,18 @@ pub enum CallBody {
 }
 
 impl CallBody {
+    /// How long it is, where that is known before it is sent.
+    pub fn bytes_known(&self) -> Option<u64> {
+        match self {
+            CallBody::Empty => Some(0),
+            CallBody::Bytes(bytes) => Some(bytes.len() as u64),
+            CallBody::Stream(incoming) => match incoming.framing() {
+                Framing::Length(length) => Some(length),
+                _ => None,
+            },
+        }
+    }
+
     /// True when there is certainly nothing to send.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -52,12 +67,23 @@ impl CallBody {
     }
 }
 
+/// A request on its way into an endpoint's pipe.
+pub struct PipeCall<'x> {
+    pub exchange: &'x Exchange<'x>,
+    /// What the endpoint forwards, with the gateway's own.
+    pub headers: &'x [Header<'x>],
+    /// What of the client's query passes on.
+    pub query: &'x Allowed,
+}
+
 /// A request to one backend while its stages look at it.
 pub struct Call<'x> {
     pub exchange: &'x Exchange<'x>,
     pub method: Cow<'x, str>,
     /// Where it goes. A stage that sends it elsewhere must have a reason.
     pub url: Url,
+    /// What the Host header says, where that is not the URL's authority.
+    pub host: Option<Rc<str>>,
     /// Those of the endpoint, unless the backend or a stage has others.
     pub headers: Cow<'x, [Header<'x>]>,
     pub body: CallBody,
@@ -67,6 +93,8 @@ pub struct Call<'x> {
     /// Where in the target the backend's own pattern stands; behind it comes what of the client's query passes on.
     pub pattern_range: Range<usize>,
     pub notes: Notes,
+    /// The span of the call, the parent of those of its exchanges; 0 without a trace.
+    pub span: SpanId,
 }
 
 impl Call<'_> {

@@ -1,14 +1,43 @@
 //! `Claims`: what a verified token says about who sends a request, for every feature behind the validator.
 
 use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
 use crate::json::{self, Number, shortest};
+use crate::shared::log::Log;
 
 /// The payload of a token whose signature was found right.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claims(Map<String, Value>);
+
+/// A feature's say on whether a verified token lets its holder in. It must not wait.
+pub trait ClaimRule: Send + Sync {
+    fn admits(&self, claims: &Claims, log: Option<&Log>) -> bool;
+}
+
+/// Where an endpoint's validator finds the rule of another feature, whichever of the two is read first.
+#[derive(Clone, Default)]
+pub struct ClaimRules(Arc<OnceLock<Box<dyn ClaimRule>>>);
+
+// === impl ClaimRules ===
+
+impl ClaimRules {
+    /// The first one stays.
+    pub fn install(&self, rule: Box<dyn ClaimRule>) {
+        // An endpoint has one block of each name.
+        let _ = self.0.set(rule);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+
+    pub fn admit(&self, claims: &Claims, log: Option<&Log>) -> bool {
+        self.0.get().is_none_or(|rule| rule.admits(claims, log))
+    }
+}
 
 // === impl Claims ===
 

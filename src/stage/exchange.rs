@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::added::AddedHeaders;
 use super::call::CallBody;
 use super::claims::Claims;
+use super::watch::Watch;
 use crate::message::forwarded::ClientIp;
 use crate::message::head::RequestHead;
 use crate::message::route_params::RouteParams;
@@ -30,6 +31,8 @@ pub struct Exchange<'r> {
     pub claims: Option<Rc<Claims>>,
     /// Header lines over the client's: look them up with [`Exchange::header`].
     pub added: AddedHeaders,
+    /// `None`: nobody watches.
+    pub watch: Option<&'r Watch>,
 }
 
 impl<'r> Exchange<'r> {

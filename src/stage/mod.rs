@@ -12,16 +12,18 @@ pub mod failure;
 pub mod ids;
 pub mod notes;
 pub mod revocation;
+pub mod watch;
 
 use std::future::Future;
 use std::pin::Pin;
 
 pub use added::AddedHeaders;
-pub use call::{Answer, Call, CallBody, Header, Headers, Outcome};
+pub use call::{Answer, Call, CallBody, Header, Headers, Outcome, PipeCall};
 pub use claims::Claims;
 pub use exchange::Exchange;
 pub use failure::{Cause, Failure};
 pub use notes::Notes;
+pub use watch::{Watch, Watcher, Watchers};
 
 /// The clock that deadlines are read against.
 pub use crate::net::clock;
@@ -63,7 +65,18 @@ pub trait EndpointStage {
     fn on_reply(&self, _exchange: &Exchange<'_>, _reply: &mut Reply) {}
 }
 
-/// A feature at work around one call to a backend, or around an endpoint's whole pipe.
+/// A feature at work around an endpoint's whole pipe: its shadows, its backends and its static data.
+pub trait PipeStage {
+    /// # Errors
+    /// A [`Failure`] is the pipe's result.
+    fn before(&self, call: &PipeCall<'_>) -> Result<(), Failure>;
+
+    /// # Errors
+    /// A [`Failure`] takes the place of what came back.
+    fn after(&self, call: &PipeCall<'_>, outcome: &mut Outcome) -> Result<(), Failure>;
+}
+
+/// A feature at work around one call to a backend.
 pub trait CallStage {
     /// # Errors
     /// A [`Failure`] is this call's result.

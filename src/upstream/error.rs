@@ -45,6 +45,8 @@ pub enum Overload {
     Hosts,
     /// Questions to the resolver.
     Questions,
+    /// Open files, by the process's limit.
+    Descriptors,
 }
 
 impl From<ExchangeError> for UpstreamError {
@@ -98,6 +100,7 @@ impl fmt::Display for UpstreamError {
                 Overload::Waiting => "too many connections are being opened",
                 Overload::Hosts => "too many hosts are known",
                 Overload::Questions => "too many lookups are waiting",
+                Overload::Descriptors => "too many files are open",
             }),
             UpstreamError::Scheme(scheme) => write!(f, "unsupported protocol scheme \"{scheme}\""),
         }

@@ -1,5 +1,6 @@
 //! `Pool`: the connections of one core to one host, kept, opened and used again.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -11,6 +12,7 @@ use super::target::{HostName, Target};
 use super::turns::{QueueFull, Turn, Turns};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
+use crate::net::listener::is_out_of_descriptors;
 use crate::net::task::{self, First, first_of};
 use crate::wire::http1::client::{
     self, Connection, ExchangeError, Outgoing, OutgoingBody, Response, Upload,
@@ -21,6 +23,9 @@ use crate::wire::http1::parse::HeadLimits;
 /// Finds the addresses of a name; never blocks the core.
 pub type Lookup =
     Rc<dyn Fn(&str) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, UpstreamError>>>>>;
+
+/// How often a request that no descriptor is left for looks again.
+const DESCRIPTOR_LOOK_MS: u64 = 5;
 
 /// What a pool may cost.
 #[derive(Clone, Debug)]
@@ -58,6 +63,16 @@ pub struct Pool {
     dials: Turns,
 }
 
+/// How long an exchange waited for its connection, and for what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connecting {
+    /// Until it had a fresh one; 0 for one that was kept.
+    pub got_after_ns: u64,
+    /// The name's addresses; 0 where they were known.
+    pub names_ns: u64,
+    pub tls_ns: u64,
+}
+
 /// One request, and how it may be repeated.
 pub struct Attempt {
     pub head: Vec<u8>,
@@ -87,6 +102,11 @@ impl Pool {
 
     pub fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// Connections, idle ones included.
+    pub fn connections(&self) -> usize {
+        self.idle.open()
     }
 
     /// Requests that wait to open a connection.
@@ -119,6 +139,7 @@ impl Pool {
     pub async fn exchange(
         &self,
         attempt: Attempt,
+        connecting: Option<&Cell<Connecting>>,
     ) -> Result<(Box<Response>, Option<Upload>), UpstreamError> {
         let Attempt { mut head, body, is_head_request, is_repeatable, deadline } = attempt;
         let mut kept_allowed = true;
@@ -126,7 +147,15 @@ impl Pool {
             let kept = if kept_allowed { self.idle.take(clock::now()) } else { None };
             let connection = match kept {
                 Some(connection) => connection,
-                None => Box::pin(self.open(deadline)).await?,
+                None => {
+                    let began_ns = clock::monotonic_ns();
+                    let opened = Box::pin(self.open(deadline, connecting)).await?;
+                    if let Some(connecting) = connecting {
+                        let got_after_ns = clock::monotonic_ns().saturating_sub(began_ns);
+                        connecting.set(Connecting { got_after_ns, ..connecting.get() });
+                    }
+                    opened
+                }
             };
             let is_reused = connection.is_reused();
             connection.stream().watch().arm(self.head_deadline(deadline));
@@ -154,22 +183,51 @@ impl Pool {
         }
     }
 
-    async fn open(&self, deadline: Tick) -> Result<Connection, UpstreamError> {
+    async fn open(
+        &self,
+        deadline: Tick,
+        connecting: Option<&Cell<Connecting>>,
+    ) -> Result<Connection, UpstreamError> {
+        let began_ns = clock::monotonic_ns();
         let request_deadline = deadline;
         let deadline = match self.limits.connect_ms {
             0 => deadline,
             connect_ms => deadline.min(clock::now().plus_ms(connect_ms)),
         };
         let addresses = self.addresses(deadline).await?;
+        let names_ns = match &self.target.name {
+            HostName::Address(_) => 0,
+            HostName::Name(_) => clock::monotonic_ns().saturating_sub(began_ns),
+        };
         let _turn = self.turn(deadline).await?;
         // While this request waited, another one may have finished with its connection.
         if let Some(connection) = self.idle.take(clock::now()) {
             return Ok(connection);
         }
-        let mut stream = connect_any(&addresses, self.target.port, &self.limits, deadline).await?;
+        let mut stream = loop {
+            match connect_any(&addresses, self.target.port, &self.limits, deadline).await {
+                Err(UpstreamError::Connect(_, error)) if is_out_of_descriptors(&error) => {
+                    // The next connection that ends frees one, or serves for this request.
+                    task::sleep_ms(DESCRIPTOR_LOOK_MS).await;
+                    if let Some(connection) = self.idle.take(clock::now()) {
+                        return Ok(connection);
+                    }
+                    if deadline.since_ms(clock::now()) == 0 {
+                        return Err(UpstreamError::Overloaded(Overload::Descriptors));
+                    }
+                }
+                connected => break connected?,
+            }
+        };
         stream.probe_after_ms(self.limits.probe_after_ms);
+        let mut tls_ns = 0;
         if self.target.is_tls {
+            let began_ns = clock::monotonic_ns();
             stream = self.secure.secure(stream, &self.target.name, request_deadline).await?;
+            tls_ns = clock::monotonic_ns().saturating_sub(began_ns);
+        }
+        if let Some(connecting) = connecting {
+            connecting.set(Connecting { names_ns, tls_ns, ..connecting.get() });
         }
         self.idle.opened();
         Ok(Connection::new(stream))

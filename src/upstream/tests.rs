@@ -1,2 +1,3 @@
+mod guards;
 mod simulation;
 mod world;

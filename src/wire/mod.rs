@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 pub use body::{Body, Incoming};
-pub use reply::{HeaderBlock, Reply};
+pub use reply::{HeaderBlock, Reply, Witness};
 
 use crate::message::head::RequestHead;
 

@@ -12,10 +12,20 @@ pub struct Reply {
     pub body: Body,
     /// The rest of a request body that is still being sent to an upstream which answered early.
     pub upload: Option<Upload>,
+    /// What went wrong on the way, for the access log.
+    pub errors: Box<[Box<str>]>,
     /// Close the client's connection afterwards.
     pub close: bool,
     /// The headers name no content type: one is found by looking at the body, as Go's server does.
     pub sniff: bool,
+    /// Who wants to know when the answer has left.
+    pub witness: Option<Box<dyn Witness>>,
+}
+
+/// Told of an answer's end.
+pub trait Witness {
+    /// So many bytes of the body were sent; not whole when the client or the upstream broke off.
+    fn sent(&mut self, body_bytes: u64, is_whole: bool);
 }
 
 impl Reply {
@@ -26,8 +36,10 @@ impl Reply {
             headers: HeaderBlock::default(),
             body: Body::Empty,
             upload: None,
+            errors: Box::default(),
             close: false,
             sniff: false,
+            witness: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use shoal::control::dns::{Dns, DnsSettings};
 use shoal::control::resolver::{Limits, resolver};
 use shoal::net::bell::{self, Order};
 use shoal::net::listener;
-use shoal::server::core::Core;
+use shoal::server::core::{Core, Serving};
 use shoal::shared::log::Log;
 use shoal::shared::meter::Meter;
 use shoal::shared::published::Published;
@@ -29,7 +29,7 @@ pub fn while_serving(configuration: &Value, work: impl FnOnce(SocketAddr)) {
     let loaded = config::parse("allocations.json", text.as_bytes(), &[]).expect("a configuration");
     let compiled = plan::compile(&loaded.service, features::ALL, false).expect("a plan");
     let log = Log::silent();
-    let control = Control::start(log.clone()).unwrap();
+    let control = Control::start(log.clone(), Meter::default()).unwrap();
     let dns = Dns::new(DnsSettings::from_env().unwrap()).unwrap();
     let (names, resolving) = resolver(Arc::new(dns), Limits::default());
     let _resolving = control.spawn(Box::new(resolving));
@@ -39,10 +39,9 @@ pub fn while_serving(configuration: &Value, work: impl FnOnce(SocketAddr)) {
     let core = Core {
         index: 0,
         processor: None,
-        plan,
-        socket,
+        serving: Published::new(Serving { plan, feeds: Vec::new() }),
+        is_socket_lent: false,
         names,
-        feeds: Vec::new(),
         log,
         cores: 1,
         admission: None,
@@ -56,7 +55,7 @@ pub fn while_serving(configuration: &Value, work: impl FnOnce(SocketAddr)) {
     let running = builder
         .spawn(move || {
             counting::count_this_thread();
-            core.run(bell);
+            core.run(socket, bell, &std::sync::mpsc::channel().0);
         })
         .unwrap();
     work(address);

@@ -77,6 +77,7 @@ pub struct Builder {
     config: Value,
     env: Vec<(&'static str, String)>,
     address: IpAddr,
+    arguments: Vec<&'static str>,
 }
 
 impl Builder {
@@ -91,6 +92,12 @@ impl Builder {
 
     pub fn env(mut self, name: &'static str, value: &str) -> Self {
         self.env.push((name, value.to_owned()));
+        self
+    }
+
+    /// Adds a word to the command line.
+    pub fn argument(mut self, argument: &'static str) -> Self {
+        self.arguments.push(argument);
         self
     }
 
@@ -119,17 +126,14 @@ impl Builder {
     fn try_start(&self) -> Result<Gateway, String> {
         let directory = Directory::new();
         let address = SocketAddr::new(self.address, free_port());
-        let mut config = json!({
-            "version": 3, "port": address.port(), "listen_ip": address.ip().to_string(), "timeout": "5s"
-        });
-        let all = config.as_object_mut().expect("made as an object");
-        all.extend(self.config.as_object().expect("a configuration is an object").clone());
         let file = directory.path.join("krakend.json");
-        std::fs::write(&file, config.to_string()).expect("the configuration can be written");
+        let text = completed(&self.config, address);
+        std::fs::write(&file, text).expect("the configuration can be written");
         let mut command = command(&directory.path);
         command
             .args(["run", "-c"])
             .arg(&file)
+            .args(&self.arguments)
             .envs(self.env.iter().map(|(name, value)| (*name, value)));
         Gateway::launch(command, directory, address)
     }
@@ -141,6 +145,7 @@ pub struct Gateway {
     address: SocketAddr,
     directory: Directory,
     asked_to_end: bool,
+    ready_after: Duration,
 }
 
 impl Gateway {
@@ -169,9 +174,12 @@ impl Gateway {
     ) -> Result<Self, String> {
         let log = File::create(directory.path.join("log")).expect("the log can be made");
         command.stdout(log.try_clone().expect("a descriptor is free")).stderr(log);
+        let began = Instant::now();
         let child = command.spawn().expect("the gateway's binary runs");
-        let mut gateway = Self { child, address, directory, asked_to_end: false };
+        let ready_after = Duration::ZERO;
+        let mut gateway = Self { child, address, directory, asked_to_end: false, ready_after };
         if gateway.is_ready() {
+            gateway.ready_after = began.elapsed();
             return Ok(gateway);
         }
         gateway.asked_to_end = true;
@@ -179,7 +187,12 @@ impl Gateway {
     }
 
     pub fn with(config: Value) -> Builder {
-        Builder { config, env: Vec::new(), address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        Builder {
+            config,
+            env: Vec::new(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            arguments: Vec::new(),
+        }
     }
 
     fn is_ready(&mut self) -> bool {
@@ -200,6 +213,11 @@ impl Gateway {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How long it took from its start to its first answer.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
     }
 
     pub fn pid(&self) -> u32 {
@@ -228,6 +246,24 @@ impl Gateway {
 
     pub fn sockets(&self) -> usize {
         process::sockets(self.pid())
+    }
+
+    /// Puts another configuration in the place of its own, as an editor does: the new file takes the old one's name.
+    pub fn rewrite(&self, config: &Value) {
+        self.rewrite_text(&completed(config, self.address));
+    }
+
+    /// The same for a text that need not be right.
+    pub fn rewrite_text(&self, text: &str) {
+        let (file, beside) =
+            (self.directory.path.join("krakend.json"), self.directory.path.join("new"));
+        std::fs::write(&beside, text).expect("the configuration can be written");
+        std::fs::rename(beside, file).expect("the configuration can be replaced");
+    }
+
+    /// Asks it to read its configuration again.
+    pub fn hang_up(&self) {
+        process::signal(self.pid(), Signal::Hangup);
     }
 
     /// Asks it to end, as an operator does.
@@ -279,6 +315,16 @@ impl Drop for Gateway {
             panic!("the gateway died during the test ({status}); its log:\n{}", self.log());
         }
     }
+}
+
+/// A configuration with what every test wants alike.
+fn completed(config: &Value, address: SocketAddr) -> String {
+    let mut whole = json!({
+        "version": 3, "port": address.port(), "listen_ip": address.ip().to_string(), "timeout": "5s"
+    });
+    let all = whole.as_object_mut().expect("made as an object");
+    all.extend(config.as_object().expect("a configuration is an object").clone());
+    whole.to_string()
 }
 
 /// Runs the binary to its end with these arguments; returns the exit status and all it wrote.

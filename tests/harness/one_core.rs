@@ -12,7 +12,7 @@ use shoal::control::{Control, RunningTask};
 use shoal::net::bell::{self, Order, Rope};
 use shoal::net::driver::{self, Choice};
 use shoal::net::listener;
-use shoal::server::core::Core;
+use shoal::server::core::{Core, Serving};
 use shoal::shared::admission::Admission;
 use shoal::shared::log::Log;
 use shoal::shared::meter::{self, Meter};
@@ -49,7 +49,8 @@ impl OneCore {
         let plan = Arc::new(compiled.unwrap_or_else(|problems| panic!("{problems:?}")).plan);
         driver::settle(Choice::Auto).expect("there is always epoll");
         let log = Log::silent();
-        let control = Control::start(log.clone()).expect("a thread");
+        let meter = Meter::default();
+        let control = Control::start(log.clone(), meter.clone()).expect("a thread");
         let settings = DnsSettings::from_env().expect("a resolv.conf");
         let dns = Arc::new(Dns::new(settings).expect("a resolver"));
         let waiting_max = plan.limits.bounds().questions_max;
@@ -57,16 +58,14 @@ impl OneCore {
         let resolving = control.spawn(Box::new(resolving));
         let socket = listener::bind(Some(Ipv4Addr::LOCALHOST.into()), 0, 64).expect("a port");
         let address = socket.local_addr().expect("it is bound");
-        let meter = Meter::default();
         let (connections_max, per_address_max) =
             (plan.limits.connections_max, plan.limits.connections_per_address_max);
         let core = Core {
             index: 0,
             processor: None,
-            plan,
-            socket,
+            serving: Published::new(Serving { plan, feeds: Vec::new() }),
+            is_socket_lent: false,
             names,
-            feeds: Vec::new(),
             log,
             cores: 1,
             admission: Admission::new(connections_max, per_address_max),
@@ -77,7 +76,9 @@ impl OneCore {
         };
         let (rope, bell) = bell::bell().expect("a pipe");
         let builder = thread::Builder::new().name("core-0".to_owned()).stack_size(STACK_BYTES);
-        let running = builder.spawn(move || core.run(bell)).expect("a thread");
+        let running = builder
+            .spawn(move || core.run(socket, bell, &std::sync::mpsc::channel().0))
+            .expect("a thread");
         eventually("the core counts", Duration::from_secs(5), || {
             meter.readings().iter().any(|reading| reading.name == metric::POOLED_BUFFERS.name)
         });

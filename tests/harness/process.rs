@@ -7,6 +7,10 @@ use std::process::Command;
 pub enum Signal {
     Terminate,
     Kill,
+    Hangup,
+    User2,
+    Stop,
+    Continue,
 }
 
 /// Sends a signal through the shell's own `kill`, which needs no package.
@@ -14,10 +18,28 @@ pub fn signal(pid: u32, signal: Signal) {
     let name = match signal {
         Signal::Terminate => "TERM",
         Signal::Kill => "KILL",
+        Signal::Hangup => "HUP",
+        Signal::User2 => "USR2",
+        Signal::Stop => "STOP",
+        Signal::Continue => "CONT",
     };
     let status =
         Command::new("sh").args(["-c", &format!("kill -{name} {pid} 2>/dev/null")]).status();
     drop(status); // the process may have ended by itself
+}
+
+/// Lets a process open no descriptor beside those it has; their numbers may have gaps, which are left out.
+pub fn starve_of_descriptors(pid: u32) {
+    let open = |number: &u32| std::path::Path::new(&format!("/proc/{pid}/fd/{number}")).exists();
+    let first_free = (0..1 << 20).find(|number| !open(number)).expect("not so many are open");
+    limit_descriptors(pid, first_free);
+}
+
+/// Changes how many descriptors a process may have open.
+pub fn limit_descriptors(pid: u32, count: u32) {
+    let limit = format!("--nofile={count}:");
+    let set = Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status();
+    assert!(set.is_ok_and(|status| status.success()), "prlimit {limit} of process {pid}");
 }
 
 /// Resident memory of a process in KiB, counted page by page (the number in `status` lags behind).

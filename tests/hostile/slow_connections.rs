@@ -47,13 +47,14 @@ fn open(address: SocketAddr, number: usize) -> TcpStream {
 fn hold(driver: Driver) {
     let stage = Stage::start_with(driver, json!({"timeout": "120s"}));
     let gateway = &stage.gateway;
-    let (stop, honest) = (AtomicBool::new(false), Honest::new(gateway.address()));
+    let (stop, honest) = (AtomicBool::new(false), Honest::new(gateway.address(), 2));
     let mut resident_kib = 0;
     let mut held: Vec<TcpStream> = thread::scope(|scope| {
         honest.start(scope, &stop);
+        honest.begin_phase(0);
         thread::sleep(CALM);
         let mut held: Vec<_> = (0..CONNECTIONS).map(|at| open(gateway.address(), at)).collect();
-        honest.begin_hostile_part();
+        honest.begin_phase(1);
         let end = Instant::now() + HELD;
         while Instant::now() < end {
             for stream in &mut held {

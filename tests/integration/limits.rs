@@ -1,7 +1,8 @@
 //! Bounds of `shoal/limits`: at the bound the gateway refuses early, and the rest goes on.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::harness::client::try_get;
 use crate::harness::gateway::Builder;
+use crate::harness::process;
 use crate::harness::{
     Client, ClientError, Driver, Gate, Gateway, Reply, Upstream, endpoint, eventually, no_op,
 };
@@ -150,7 +152,7 @@ fn dials_to(address: SocketAddr) -> usize {
 fn a_core_that_is_behind_sheds_load() {
     let upstream = Upstream::start();
     let members: Vec<Value> =
-        (0..60_000).map(|n| json!({"number": n, "text": "x".repeat(20)})).collect();
+        (0..20_000).map(|n| json!({"number": n, "text": "x".repeat(20)})).collect();
     upstream.on("/heavy", Reply::json(json!({"list": members})));
     let heavy = json!({"host": [upstream.url()], "url_pattern": "/heavy", "deny": ["list.number"]});
     // Written as YAML: the core has to build every value.
@@ -158,28 +160,26 @@ fn a_core_that_is_behind_sheds_load() {
     slow["output_encoding"] = json!("yaml");
     let gateway = limited(&json!({"queue_max_ms": 5}), &[slow]).workers(1).start();
     let address = gateway.address();
-    let clients: Vec<_> = (0..16)
-        .map(|_| {
-            thread::spawn(move || {
-                let end = Instant::now() + Duration::from_secs(2);
-                let (mut served, mut shed) = (0, 0);
-                while Instant::now() < end {
+    let (served, shed) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+    let has_both = || served.load(Relaxed) > 0 && shed.load(Relaxed) > 0;
+    let end = Instant::now() + Duration::from_secs(30);
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while Instant::now() < end && !has_both() {
                     match try_get(address, "/heavy").unwrap() {
-                        answer if answer.status() == 200 => served += 1,
+                        answer if answer.status() == 200 => served.fetch_add(1, Relaxed),
                         answer => {
                             assert_eq!(answer.status(), 503);
                             assert_eq!(answer.header("retry-after"), Some("1"));
-                            shed += 1;
+                            shed.fetch_add(1, Relaxed)
                         }
-                    }
+                    };
                 }
-                (served, shed)
-            })
-        })
-        .collect();
-    let counts = clients.into_iter().map(|client| client.join().unwrap());
-    let (served, shed) = counts.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
-    assert!(served > 0 && shed > 0, "{served} served, {shed} shed");
+            });
+        }
+    });
+    assert!(has_both(), "{served:?} served, {shed:?} shed");
     eventually("it has caught up", Duration::from_secs(5), || {
         try_get(address, "/heavy").unwrap().status() == 200
     });
@@ -187,26 +187,64 @@ fn a_core_that_is_behind_sheds_load() {
 
 #[test]
 fn descriptors_run_out_without_a_spin_or_a_lost_listener() {
-    const DESCRIPTORS: usize = 64;
+    const DESCRIPTORS: u32 = 64;
     for driver in Driver::available() {
         let gateway = limited(&json!({}), &[]).driver(driver).workers(2).start();
-        let pid = gateway.pid().to_string();
-        let limit = format!("--nofile={DESCRIPTORS}:{DESCRIPTORS}");
-        let set = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
-        assert!(set.success());
+        process::limit_descriptors(gateway.pid(), DESCRIPTORS);
+        // Several at once, so that cores run out of descriptors at the same time.
+        let opening: Vec<_> = (0..4)
+            .map(|_| {
+                let address = gateway.address();
+                thread::spawn(move || -> Vec<Client> {
+                    (0..50).map(|_| Client::open(address).unwrap()).collect()
+                })
+            })
+            .collect();
         let waiting: Vec<Client> =
-            (0..200).map(|_| Client::open(gateway.address()).unwrap()).collect();
+            opening.into_iter().flat_map(|clients| clients.join().unwrap()).collect();
         eventually("all descriptors are taken", Duration::from_secs(5), || {
-            gateway.descriptors() >= DESCRIPTORS
+            gateway.descriptors() >= DESCRIPTORS as usize
         });
         let before = cpu_ticks(gateway.pid());
         thread::sleep(Duration::from_secs(1));
         let ticks = cpu_ticks(gateway.pid()) - before;
         assert!(ticks < 30, "{ticks} of 100 ticks of a processor while nothing can be done");
+        // A balancer that looks whether the node is well must not wait for that, whichever core it comes to.
+        for _ in 0..20 {
+            let began = Instant::now();
+            assert!(try_get(gateway.address(), "/__ready").is_err(), "closed without an answer");
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
         drop(waiting);
         eventually("it serves again", Duration::from_secs(5), || {
             (0..20).all(|_| open(&gateway).is_ok())
         });
+    }
+}
+
+#[test]
+fn calls_share_the_connections_that_there_are_when_descriptors_run_out() {
+    for driver in Driver::available() {
+        let upstream = Upstream::start();
+        upstream.on("/slow", Reply::text("done").delay(Duration::from_millis(50)));
+        let gateway = Gateway::with(json!({
+            "endpoints": [no_op("GET", "/slow", &upstream.url())]
+        }));
+        let gateway = gateway.driver(driver).workers(1).start();
+        let mut clients: Vec<Client> = (0..6).map(|_| Client::connect(gateway.address())).collect();
+        for client in &mut clients {
+            assert_eq!(client.get("/slow").unwrap().status(), 200);
+        }
+        assert_eq!(upstream.connections(), 1, "they came one after another");
+        process::starve_of_descriptors(gateway.pid());
+        let calls: Vec<_> = clients
+            .into_iter()
+            .map(|mut client| thread::spawn(move || client.get("/slow").unwrap().status()))
+            .collect();
+        let statuses: Vec<u16> = calls.into_iter().map(|call| call.join().unwrap()).collect();
+        assert_eq!(statuses, [200; 6]);
+        // What was being closed when the limit was set leaves room for one or two more.
+        assert!(upstream.connections() <= 3, "{}", upstream.connections());
     }
 }
 

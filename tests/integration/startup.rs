@@ -1,11 +1,13 @@
 //! The start: the demo, and configurations that are refused.
 
-use std::net::TcpListener;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::gateway::run;
+use crate::harness::client::try_get;
+use crate::harness::gateway::{binary, run};
 use crate::harness::{Gateway, Upstream, eventually, free_port};
 
 #[track_caller]
@@ -82,4 +84,78 @@ fn every_address_that_the_demo_names_answers() {
         assert_eq!(response.status(), 200, "{path}");
         assert!(!response.body.is_empty(), "{path}");
     }
+}
+
+#[test]
+fn a_thousand_endpoints_are_ready_within_a_tenth_of_a_second() {
+    let endpoints: Vec<_> = (0..1000)
+        .map(|number| {
+            json!({
+                "endpoint": format!("/service{number}/items/{{id}}"),
+                "backend": [
+                    {"url_pattern": "/items/{id}", "allow": ["a", "b.c"]},
+                    {"url_pattern": "/prices/{id}", "group": "price"},
+                ],
+                "extra_config": {"qos/ratelimit/router": {"max_rate": 100}},
+            })
+        })
+        .collect();
+    let config = json!({"host": ["http://127.0.0.1:9000"], "endpoints": endpoints});
+    // What is not optimised is slower by itself; and of several starts one is not disturbed by other work.
+    let is_optimised = std::env::var_os("SHOAL_BINARY").is_some();
+    let bound = Duration::from_millis(if is_optimised { 100 } else { 1500 });
+    let times = (0..7).map(|_| {
+        let gateway = Gateway::start(config.clone());
+        gateway.ready_after()
+    });
+    let fastest = times.min().expect("several");
+    assert!(fastest <= bound, "ready after {fastest:?}");
+}
+
+#[test]
+fn without_enough_descriptors_it_serves_or_says_why_it_does_not() {
+    let folder = std::env::temp_dir().join(format!("shoal-few-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("krakend.json");
+    let (mut served, mut refused) = (0, 0);
+    for limit in (8..80).step_by(4) {
+        let port = free_port();
+        std::fs::write(&file, json!({"version": 3, "port": port, "endpoints": []}).to_string())
+            .unwrap();
+        let script = format!("ulimit -n {limit}; exec \"$0\" run -c \"$1\"");
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .arg(binary())
+            .arg(&file)
+            .env("SHOAL_WORKERS", "2")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let end = Instant::now() + Duration::from_secs(10);
+        let ended = loop {
+            let ended = child.try_wait().unwrap();
+            let is_ready = || try_get(address, "/__ready").is_ok_and(|page| page.status() == 200);
+            if ended.is_some() || is_ready() {
+                break ended;
+            }
+            if Instant::now() > end {
+                child.kill().unwrap();
+                panic!("with {limit} it neither serves nor ends");
+            }
+        };
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        match ended {
+            None => served += 1,
+            Some(status) => {
+                assert!(!status.success(), "{limit}");
+                assert!(!output.stderr.is_empty(), "it says why: {limit}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused");
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -24,8 +24,6 @@ const UNBUILT_PARTS: &str = "### Parts of the root that are not built";
 const SHAPED: &[&str] = &["### `tls` at the root", "### `client_tls` at the root"];
 /// Where the tables of objects that are kept as JSON stand.
 const SHAPES: &[&str] = &["config/shape.rs", "config/agent.rs"];
-/// Commands whose work is not built: their flags have no rows.
-const LATER: &[&str] = &["Audit", "CheckPlugin", "TestPlugin"];
 
 static CODE: LazyLock<Regex> = LazyLock::new(|| regex("`([^`]+)`"));
 
@@ -186,7 +184,7 @@ fn decoded(sources: &[Source]) -> Keys {
 }
 
 fn variables(sources: &[Source], reference: &Reference, findings: &mut Vec<String>) {
-    let variable = regex(r#""((?:SHOAL|KRAKEND|FC|NO|USAGE)_[A-Z_]*)""#);
+    let variable = regex(r#""((?:SHOAL|KRAKEND|FC|NO|USAGE|OTEL)_[A-Z_]*)""#);
     let code = sources.iter().flat_map(Source::code).map(|(_, line)| line);
     let read: Keys = code.flat_map(|line| found(&variable, line)).collect();
     let rows = reference.rows("## Environment");
@@ -202,7 +200,7 @@ fn flags(sources: &[Source], reference: &Reference, findings: &mut Vec<String>) 
     let is_long = regex(r"\blong\b");
     let named = regex(r#"\blong = "([^"]+)""#);
     let mut read = Keys::new();
-    for command in commands.captures_iter(&code).filter(|command| !LATER.contains(&&command[1])) {
+    for command in commands.captures_iter(&code) {
         let flags = flag.captures_iter(&command[2]).filter(|flag| is_long.is_match(&flag[1]));
         read.extend(flags.map(|flag| match named.captures(&flag[1]) {
             Some(name) => format!("--{}", &name[1]),

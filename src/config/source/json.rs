@@ -317,6 +317,27 @@ fn hint(byte: u8, context: &str) -> Option<&'static str> {
         (0xEF, "looking for beginning of value") => {
             Some("the file begins with a byte order mark; save it without")
         }
+        (b'\n' | b'\r' | b'\t', "in string literal") => {
+            Some("a text ends in its line; a line break in it is written \\n, a tab \\t")
+        }
+        (_, "in string escape code") => Some("a backslash is written twice: \\\\"),
+        (b'T' | b'F' | b'N', "looking for beginning of value") => {
+            Some("true, false and null are written in lower case")
+        }
+        (b'<', "looking for beginning of value") => {
+            Some("a template writes <no value> for a setting that is not there")
+        }
+        (b'0'..=b'9', "after object key:value pair" | "after array element") => {
+            Some("a number does not begin with a zero")
+        }
+        (b']', "after object key:value pair") => {
+            Some("the object before this is not closed with }")
+        }
+        (b'}', "after array element") => Some("the list before this is not closed with ]"),
+        (b'}' | b']', "after top-level value") => Some("this bracket is one too many"),
+        (b'a'..=b'z', "looking for beginning of value") => {
+            Some("texts stand in double quotes; other formats are told by .yaml, .yml and .toml")
+        }
         (b'{', "looking for beginning of object key string") => {
             Some("a template is read only as flexible configuration, with FC_ENABLE=1")
         }

@@ -30,6 +30,20 @@ impl<'a> Lines<'a> {
         };
         (small(line), small(column + 1))
     }
+
+    /// The byte at a line and a column: the way back of [`Lines::locate`].
+    pub fn offset(&self, line: u32, column: u32) -> usize {
+        let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+        let start = self.starts.get(index).copied().unwrap_or(self.text.len());
+        let end = self.starts.get(index.saturating_add(1)).copied().unwrap_or(self.text.len());
+        let text = self.text.get(start..end).unwrap_or_default();
+        let passed = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1);
+        if passed > COUNTED_BYTES_MAX {
+            return start + passed.min(text.len());
+        }
+        let mut characters = (0..text.len()).filter(|at| !(0x80..0xC0).contains(&text[*at]));
+        start + characters.nth(passed).unwrap_or(text.len())
+    }
 }
 
 /// Positions beyond four thousand million stay at the last one.
@@ -49,5 +63,10 @@ mod tests {
         assert_eq!(lines.locate(2), (2, 1));
         assert_eq!(lines.locate(5), (2, 3));
         assert_eq!(lines.locate(99), (3, 1));
+        for offset in [0, 1, 2, 3, 5, 7] {
+            let (line, column) = lines.locate(offset);
+            assert_eq!(lines.offset(line, column), offset);
+        }
+        assert_eq!(lines.offset(9, 9), 8);
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::control::Control;
 use crate::control::task::RunningTask;
 use crate::shared::log::Log;
+use crate::shared::meter::Meter;
 use crate::shared::names::{HostLookup, Looked};
 
 const MS: Duration = Duration::from_millis(1);
@@ -39,7 +40,7 @@ fn world(limits: Limits) -> World {
         attempts: Some(0),
         ..DnsSettings::default()
     };
-    let control = Control::start(Log::silent()).expect("a thread");
+    let control = Control::start(Log::silent(), Meter::default()).expect("a thread");
     let dns = Arc::new(Dns::new(settings).expect("usable"));
     let (names, resolver) = resolver(dns, limits);
     let running = control.spawn(Box::new(resolver));

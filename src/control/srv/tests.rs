@@ -3,6 +3,7 @@ use super::super::dns_server::{DnsServer, Reply, SRV};
 use super::*;
 use crate::control::Control;
 use crate::shared::log::Log;
+use crate::shared::meter::Meter;
 
 const MS: Duration = Duration::from_millis(1);
 const SERVICE: &str = "_http._tcp.api.test";
@@ -92,7 +93,7 @@ fn start(server: &DnsServer) -> (Control, Service, super::super::task::RunningTa
     });
     let settings = SrvSettings { service: SERVICE.into(), scheme: String::new(), ttl: 50 * MS };
     let (service, lookup) = service(Arc::new(dns.expect("usable")), settings);
-    let control = Control::start(Log::silent()).expect("a thread");
+    let control = Control::start(Log::silent(), Meter::default()).expect("a thread");
     let running = control.spawn(Box::new(lookup));
     (control, service, running)
 }

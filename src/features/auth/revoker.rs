@@ -84,7 +84,7 @@ impl Feature for Revoker {
         if options.port == 0 {
             return Err(wrong("port", "port is the number of a port".to_owned()));
         }
-        let revoked = Arc::new(Rotation::new(size));
+        let revoked = draft.common.kept(block, "", || Rotation::new(size));
         let (asked, keys) = (revoked.clone(), options.token_keys);
         let is_revoked = move |claims: &Claims| {
             keys.iter().any(|key| {
@@ -138,6 +138,10 @@ struct Port {
 impl Task for Port {
     fn name(&self) -> &'static str {
         "revoker's port"
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
     }
 
     fn run(&mut self, env: TaskEnv) -> BoxFuture<'_, Result<(), TaskError>> {

@@ -23,6 +23,7 @@ use crate::plan::common::Common;
 use crate::plan::feature::{EndpointDraft, EndpointSlot, Fallback, Feature, Scope, Site};
 use crate::shared::published::Reader;
 use crate::shared::question::Unanswered;
+use crate::stage::claims::ClaimRules;
 use crate::stage::revocation::Revocation;
 use crate::stage::{Cause, Claims, EndpointStage, Exchange, Failure, Step};
 use crate::wire::Reply;
@@ -130,6 +131,7 @@ fn guard(block: &Block, draft: &EndpointDraft) -> Result<(Guard, Option<Problem>
         rules,
         keys,
         revocation: common.get(),
+        claim_rules: draft.claim_rules.clone(),
         common,
     };
     Ok((guard, soft))
@@ -172,6 +174,7 @@ struct Guard {
     rules: Rules,
     keys: Keys,
     revocation: Arc<Revocation>,
+    claim_rules: ClaimRules,
     common: Common,
 }
 
@@ -325,6 +328,9 @@ impl Stage {
         })?;
         rules.check_origin(claims)?;
         if core.guard.revocation.is_revoked(claims) {
+            return Err(Refusal::Revoked);
+        }
+        if !core.guard.claim_rules.admit(claims, core.guard.common.log()) {
             return Err(Refusal::Revoked);
         }
         rules.check_access(claims)?;

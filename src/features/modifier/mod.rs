@@ -2,3 +2,4 @@
 
 pub mod lua;
 pub mod lua_backend;
+pub mod martian;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::options::Options;
 use crate::config::extra::Block;
 use crate::plan::feature::{CallSlot, Fallback, Feature, Scope, Site};
+use crate::shared::board::Board;
 use crate::shared::breaker::{Breaker, Change, ERRORS_MAX, Entry, Refusal, Rules, Verdict};
 use crate::stage::{Call, CallStage, Cause, Failure, Outcome, Step, clock};
 
@@ -49,8 +50,14 @@ impl Feature for CircuitBreaker {
             interval_ms: interval_s * 1000,
             timeout_ms: 1000 * if timeout_s == 0 { TIMEOUT_DEFAULT_S } else { timeout_s },
         };
-        let breaker = Breaker::new(rules, clock::now().as_ms());
+        let make = || Breaker::new(rules, clock::now().as_ms());
+        let breaker = Breaker::clone(&draft.common.kept(block, "", make));
         let name: Arc<str> = name.into();
+        let shown = match (&*name, &block.place.endpoint) {
+            ("", Some(endpoint)) => format!("{endpoint} {}", backend_of(&block.place.path)),
+            _ => name.to_string(),
+        };
+        draft.common.get::<Board>().add(shown, breaker.clone());
         let build = Box::new(move || {
             let stage = Stage { breaker: breaker.clone(), name: name.clone(), logs };
             Box::new(stage) as Box<dyn CallStage>
@@ -58,6 +65,11 @@ impl Feature for CircuitBreaker {
         draft.stages.push((CallSlot::CircuitBreaker, build));
         options.finish()
     }
+}
+
+/// `backend[1]` of `endpoints[0].backend[1].extra_config.qos/circuit-breaker`.
+fn backend_of(path: &str) -> &str {
+    path.split('.').find(|step| step.starts_with("backend[")).unwrap_or("backend")
 }
 
 /// The breaker at work on one core.

@@ -11,7 +11,7 @@ use crate::stage::{Call, CallStage, Cause, Failure, Outcome, Step, clock};
 pub struct RateLimitProxy;
 
 /// As the original spells it.
-const REFUSED: &str = "ERROR: rate limit exceded";
+pub const REFUSED: &str = "ERROR: rate limit exceded";
 
 impl Feature for RateLimitProxy {
     fn namespace(&self) -> &'static str {
@@ -29,8 +29,10 @@ impl Feature for RateLimitProxy {
     fn compile(&self, block: &Block, site: &mut Site<'_>) -> Result<(), Fallback> {
         let Site::Backend(draft) = site else { return Ok(()) };
         let mut options = Options::of(block)?;
-        if let Some(rate) = rate(&mut options) {
-            let bucket = TokenBucket::new(rate, clock::monotonic_ns());
+        if let Some((rate, capacity)) = rate_and_capacity(&mut options) {
+            let rate = Rate::new(rate, capacity);
+            let make = || TokenBucket::new(rate, clock::monotonic_ns());
+            let bucket = TokenBucket::clone(&draft.common.kept(block, "", make));
             let build = Box::new(move || Box::new(Stage(bucket.clone())) as Box<dyn CallStage>);
             draft.stages.push((CallSlot::RateLimit, build));
         }
@@ -38,9 +40,9 @@ impl Feature for RateLimitProxy {
     }
 }
 
-/// `None`: nothing is limited. Unlike around endpoints, `every` may be less than a second.
+/// In tokens a second. `None`: nothing is limited. Unlike around endpoints, `every` may be less than a second.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floats saturate")]
-fn rate(options: &mut Options<'_>) -> Option<Rate> {
+pub fn rate_and_capacity(options: &mut Options<'_>) -> Option<(f64, u64)> {
     let every_ns = match options.duration_ns("every") {
         None | Some(None) => NS_PER_S,
         Some(Some(ns)) => {
@@ -56,7 +58,7 @@ fn rate(options: &mut Options<'_>) -> Option<Rate> {
         0 => per_second as u64,
         given => given,
     };
-    (per_second > 0.0).then(|| Rate::new(per_second, capacity))
+    (per_second > 0.0).then_some((per_second, capacity))
 }
 
 /// The limit at work on one core.

@@ -1,7 +1,5 @@
 //! `qos/ratelimit/router`: how much an endpoint lets through, of each client and of all together.
 
-use std::sync::Arc;
-
 use super::limits::{Limits, MEMBERS};
 use super::options::Options;
 use crate::config::extra::Block;
@@ -28,7 +26,8 @@ impl Feature for RateLimitRouter {
         let mut options = Options::of(block)?;
         let now_ns = clock::monotonic_ns();
         let limits = Limits::read(&mut options, &draft.param_names, draft.rate_limits, now_ns);
-        if let Some(limits) = limits.map(Arc::new) {
+        let own = format!("{:?}", draft.rate_limits);
+        if let Some(limits) = limits.map(|limits| draft.common.kept(block, &own, || limits)) {
             let build = Box::new(move || limits.clone().stage());
             draft.stages.push((EndpointSlot::RateLimit, build));
         }

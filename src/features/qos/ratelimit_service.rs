@@ -35,7 +35,8 @@ impl Feature for RateLimitService {
         }
         let mut options = Options::of(block)?;
         let limits = Limits::read(&mut options, &[], draft.rate_limits, clock::monotonic_ns());
-        if let Some(limits) = limits.map(Arc::new) {
+        let own = format!("{:?}", draft.rate_limits);
+        if let Some(limits) = limits.map(|limits| draft.common.kept(block, &own, || limits)) {
             let build: CommonStageBuilder = Arc::new(move || limits.clone().stage());
             draft.endpoint_stages.push((EndpointSlot::ServiceRateLimit, build));
         }

@@ -89,6 +89,7 @@ pub fn ask_over(
         log: &Log::silent(),
         claims: None,
         added: AddedHeaders::default(),
+        watch: None,
     };
     let mut reply = match stage.on_request(&mut exchange) {
         Ok(Step::Next) => inner,

@@ -66,6 +66,22 @@ impl fmt::Display for Conflict {
 
 impl std::error::Error for Conflict {}
 
+impl Conflict {
+    /// The way out, where it is not plain from the text.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::AlreadyRegistered { .. } => {
+                Some("this method and path are served already: leave one of the two out")
+            }
+            Self::Wildcard { .. } => {
+                Some("parameters at the same place of different paths must have the same name")
+            }
+            Self::Unnamed { .. } => Some("give it a name in braces: \"/files/{name}\""),
+            _ => None,
+        }
+    }
+}
+
 /// The names of a route's parameters in the order of their values: `/a/:id/*rest` has `id` and `rest`.
 #[must_use]
 pub fn param_names(route: &str) -> Vec<String> {

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::go_text::{append_duration, append_quoted};
 use super::local_time::LocalTime;
+use super::{AccessFormat, LINE_BYTES_MAX};
 
 /// What the access log tells of one request. Short texts are held in place, so a usual record is copied
 /// to the writer without an allocation.
@@ -22,12 +23,44 @@ pub struct AccessRecord {
     /// The decoded path and, after a `?`, the query string as it was sent.
     pub path: SmallVec<[u8; 72]>,
     /// The texts of what went wrong in the gateway.
-    pub errors: Vec<Box<str>>,
+    pub errors: Box<[Box<str>]>,
+    /// What [`super::Log::access_fields`] asks for, in its order; none where there is no such thing.
+    pub fields: Box<[Option<Box<[u8]>>]>,
+}
+
+/// The format of gin, which is the original's.
+pub struct Gin;
+
+impl AccessFormat for Gin {
+    fn append(&mut self, record: &AccessRecord, local: &LocalTime, out: &mut Vec<u8>) {
+        record.append(local, out);
+    }
 }
 
 impl AccessRecord {
+    /// Bytes that came from outside.
+    pub(super) fn bytes(&self) -> usize {
+        let fields = self.fields.iter().flatten().map(|value| value.len());
+        let errors = self.errors.iter().map(|error| error.len());
+        self.path.len() + fields.chain(errors).sum::<usize>()
+    }
+
+    /// Cuts what is longer than a line may be.
+    pub(super) fn cut(&mut self) {
+        if self.path.len() > LINE_BYTES_MAX {
+            self.path.truncate(LINE_BYTES_MAX);
+            self.path.shrink_to_fit();
+        }
+        for error in self.errors.iter_mut().filter(|error| error.len() > LINE_BYTES_MAX) {
+            *error = error[..error.floor_char_boundary(LINE_BYTES_MAX)].into();
+        }
+        for value in self.fields.iter_mut().flatten().filter(|value| value.len() > LINE_BYTES_MAX) {
+            *value = value[..LINE_BYTES_MAX].into();
+        }
+    }
+
     /// Appends the line and, below it, one line for each error.
-    pub(super) fn append(&self, local: &LocalTime, out: &mut Vec<u8>) {
+    fn append(&self, local: &LocalTime, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
         let _ = write!(out, "[GIN] {} - {} | {:3} | ", local.date, local.time, self.status);
         append_right_aligned(8, out, |out| append_duration(rounded(self.latency), out));
@@ -80,8 +113,10 @@ mod tests {
             method: method.as_bytes().into(),
             path: path.as_bytes().into(),
             errors: errors.iter().map(|&error| error.into()).collect(),
+            fields: Box::default(),
         };
-        let local = LocalTime { date: "2026/01/31".into(), time: "15:04:05".into(), millis: 7 };
+        let (date, time) = ("2026/01/31".into(), "15:04:05".into());
+        let local = LocalTime { date, time, ..LocalTime::default() };
         let mut out = Vec::new();
         record.append(&local, &mut out);
         String::from_utf8(out).expect("text")

@@ -1,38 +1,61 @@
-//! The log: any thread hands lines over without waiting, one thread writes them.
+//! The log: any thread hands lines over without waiting; each output has a thread that writes them.
 //!
-//! Lines look as the original's do without a `telemetry/logging` block: `2026/01/31 15:04:05 KRAKEND
-//! INFO: text`, and gin's access log beside them. When the writer cannot keep up, lines are dropped and
-//! their number is logged once a second.
+//! Without a `telemetry/logging` block lines look as the original's do: `2026/01/31 15:04:05 KRAKEND
+//! INFO: text`, and gin's access log beside them. When an output cannot keep up, lines for it are dropped and
+//! their number is logged once a second; the other outputs do not notice.
 
 mod access;
+pub mod access_pattern;
+mod batch;
+mod device;
+mod gelf;
+mod go_layout;
 mod go_text;
+mod journal;
 mod local_time;
+mod logstash;
+mod pattern;
+mod status;
+mod syslog;
+mod verb;
 mod writer;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-pub use access::AccessRecord;
+pub use access::{AccessRecord, Gin};
+pub use access_pattern::{AccessPattern, Field};
+pub use device::{Descriptor, Device, Plainly, Remedy};
+pub use gelf::{GelfFormat, GelfTcp, GelfUdp, Transport};
+pub use journal::{Journal, is_journal};
 pub use local_time::LocalTime;
+pub use logstash::{Logstash, LogstashRecord};
+pub use pattern::{Pattern, PatternError, program};
+pub use syslog::{Facility, SOCKETS as SYSLOG_SOCKETS, Syslog, SyslogFormat};
 pub use writer::LogWriter;
 
 use super::outbox::{Outbox, outbox};
+use status::Status;
+use writer::Place;
 
-/// Lines that may wait for the writer. A core at 100,000 requests a second fills this in 80 ms, longer
-/// than the writer is away when the outputs accept what it writes; full of usual lines, it holds about 2 MB.
+/// Lines that may wait for an output. A core at 100,000 requests a second fills this in 80 ms, longer
+/// than the writer is away when the output accepts what it writes; full of usual lines, it holds about 2 MB.
 const WAITING_MAX: usize = 8 * 1024;
 
 /// Lines above this are long: what clients and upstreams sent can be in them.
 const LONG_BYTES: usize = 1024;
 
-/// Long lines that wait, together.
+/// Long lines that wait for an output, together.
 const LONG_LINES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A longer line is cut.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// How long one who has time waits for a look at a full queue.
+const ROOM_LOOK: Duration = Duration::from_millis(1);
 
 /// How important a line is; a log shows its own level and above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +72,17 @@ pub enum Level {
 pub struct Log(Arc<Handle>);
 
 struct Handle {
-    level: Level,
+    /// `None`: no output shows lines.
+    level: Option<Level>,
+    has_access: bool,
+    access_fields: Box<[Field]>,
+    channels: Box<[Channel]>,
+    statuses: Arc<[Status]>,
+}
+
+/// The way to one output.
+struct Channel {
+    has_lines: bool,
     has_access: bool,
     queue: Outbox<Entry>,
     /// Bytes of the long lines that wait.
@@ -59,24 +92,32 @@ struct Handle {
 /// Where the log goes and how it looks.
 pub struct LogSettings {
     pub level: Level,
-    /// What the two below name by their index.
-    pub outputs: Vec<Box<dyn io::Write + Send>>,
-    /// Each line is written once for each of these.
-    pub sinks: Vec<Sink>,
-    /// The output of the access log; `None` when there is none.
-    pub access: Option<usize>,
+    pub outputs: Vec<Output>,
+    /// What the access log's records bring, as its format asks for.
+    pub access_fields: Vec<Field>,
 }
 
-/// One look of the log's lines, at one output.
-pub struct Sink {
-    pub format: Box<dyn LineFormat>,
-    pub output: usize,
+/// One place that lines go to.
+pub struct Output {
+    /// Appears in the log and in the metrics: `stdout`, `syslog`, `gelf`.
+    pub name: &'static str,
+    /// `None`: no lines go there.
+    pub lines: Option<Box<dyn LineFormat>>,
+    /// `None`: no access log goes there.
+    pub access: Option<Box<dyn AccessFormat>>,
+    pub device: Box<dyn Device>,
 }
 
-/// How a log line looks. Runs on the writer's thread.
+/// How a log line looks. Runs on the output's thread.
 pub trait LineFormat: Send {
     /// Appends the line with its line end.
     fn append(&mut self, line: &Line<'_>, out: &mut Vec<u8>);
+}
+
+/// How a line of the access log looks. Runs on the output's thread.
+pub trait AccessFormat: Send {
+    /// Appends the line with its line end, and what belongs to it.
+    fn append(&mut self, record: &AccessRecord, local: &LocalTime, out: &mut Vec<u8>);
 }
 
 /// One line before it is formatted.
@@ -94,15 +135,18 @@ pub struct Plain {
 }
 
 enum Entry {
-    Line {
-        at: SystemTime,
-        level: Level,
-        message: Box<str>,
-    },
-    Access(AccessRecord),
-    Long(Box<(Entry, LongLine)>),
+    Message(Message),
+    Long(Box<(Message, LongLine)>),
+    /// Close the output and open it again.
+    Reopen,
     /// Write what is there and end.
     Stop,
+}
+
+#[derive(Clone)]
+enum Message {
+    Line { at: SystemTime, level: Level, text: Box<str> },
+    Access(AccessRecord),
 }
 
 /// The room that a long line takes while it waits.
@@ -114,40 +158,81 @@ struct LongLine {
 // === impl Log ===
 
 impl Log {
-    /// Starts the writer's thread.
+    /// Starts the outputs' threads.
     pub fn start(settings: LogSettings) -> io::Result<(Self, LogWriter)> {
-        let (sender, inbox) = outbox(WAITING_MAX);
+        let statuses: Arc<[Status]> =
+            settings.outputs.iter().map(|output| Status::new(output.name)).collect();
+        let mut writer = LogWriter::new();
+        let mut channels = Vec::new();
+        for (index, output) in settings.outputs.into_iter().enumerate() {
+            let (queue, inbox) = outbox(WAITING_MAX);
+            channels.push(Channel {
+                has_lines: output.lines.is_some(),
+                has_access: output.access.is_some(),
+                queue: queue.clone(),
+                long_bytes: Arc::default(),
+            });
+            writer.start(output, Place { all: statuses.clone(), index }, queue, inbox)?;
+        }
         let handle = Handle {
-            level: settings.level,
-            has_access: settings.access.is_some(),
-            queue: sender.clone(),
-            long_bytes: Arc::default(),
+            level: channels.iter().any(|channel| channel.has_lines).then_some(settings.level),
+            has_access: channels.iter().any(|channel| channel.has_access),
+            access_fields: settings.access_fields.into(),
+            channels: channels.into(),
+            statuses,
         };
-        let writer = LogWriter::start(settings, sender, inbox)?;
         Ok((Self(Arc::new(handle)), writer))
     }
 
     /// A log that shows nothing, for tests and commands that only check.
     pub fn silent() -> Self {
-        let (sender, _) = outbox(1);
         Self(Arc::new(Handle {
-            level: Level::Critical,
+            level: None,
             has_access: false,
-            queue: sender,
-            long_bytes: Arc::default(),
+            access_fields: Box::default(),
+            channels: Box::default(),
+            statuses: [].into(),
         }))
     }
 
     /// Whether a line of this level is shown; ask before costly work for a line.
     #[inline]
     pub fn is_enabled(&self, level: Level) -> bool {
-        level >= self.0.level
+        self.0.level.is_some_and(|least| level >= least)
     }
 
     /// Whether there is an access log at all; if not, its records need not be made.
     #[inline]
     pub fn has_access(&self) -> bool {
         self.0.has_access
+    }
+
+    /// What the access log's records must bring beside what all of them have.
+    #[inline]
+    pub fn access_fields(&self) -> &[Field] {
+        &self.0.access_fields
+    }
+
+    /// By output, the lines that were lost since the start.
+    pub fn lost_lines(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+        self.0.statuses.iter().map(|status| (status.name(), status.lost()))
+    }
+
+    /// Has every output closed and opened again, so that a new socket or a new address is found.
+    pub fn reopen(&self) {
+        for channel in &self.0.channels {
+            channel.queue.offer(Entry::Reopen);
+        }
+    }
+
+    /// Waits until the queues have room, for one who writes many lines and has time, but not longer than `at_most`.
+    pub fn wait_for_room(&self, at_most: Duration) {
+        let end = Instant::now() + at_most;
+        while self.0.channels.iter().any(|channel| channel.queue.room() < WAITING_MAX / 2)
+            && Instant::now() < end
+        {
+            std::thread::sleep(ROOM_LOOK);
+        }
     }
 
     /// Writes a line. The message is formatted here, and only when its level is shown.
@@ -185,49 +270,66 @@ impl Log {
 
     /// Hands one access log record over, if there is an access log. It is formatted by the writer.
     #[inline]
-    pub fn access(&self, record: AccessRecord) {
+    pub fn access(&self, mut record: AccessRecord) {
         if !self.has_access() {
-        } else if record.path.len() > LONG_BYTES {
-            self.access_long(record);
-        } else {
-            self.0.queue.send(Entry::Access(record));
+            return;
         }
-    }
-
-    #[cold]
-    fn access_long(&self, mut record: AccessRecord) {
-        if record.path.len() > LINE_BYTES_MAX {
-            record.path.truncate(LINE_BYTES_MAX);
-            record.path.shrink_to_fit();
+        let mut bytes = record.bytes();
+        if bytes > LINE_BYTES_MAX {
+            record.cut();
+            bytes = record.bytes();
         }
-        let bytes = record.path.len();
-        self.send_long(Entry::Access(record), bytes);
+        self.deliver(Message::Access(record), bytes, |channel| channel.has_access);
     }
 
     #[cold]
     fn send(&self, level: Level, message: fmt::Arguments<'_>) {
-        let mut message = message.to_string();
-        if message.len() > LINE_BYTES_MAX {
-            message.truncate(message.floor_char_boundary(LINE_BYTES_MAX));
+        let mut text = message.to_string();
+        if text.len() > LINE_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
         }
-        let bytes = message.len();
-        let entry = Entry::Line { at: SystemTime::now(), level, message: message.into_boxed_str() };
-        if bytes > LONG_BYTES {
-            self.send_long(entry, bytes);
+        let bytes = text.len();
+        let line = Message::Line { at: SystemTime::now(), level, text: text.into_boxed_str() };
+        self.deliver(line, bytes, |channel| channel.has_lines);
+    }
+
+    /// Gives every output its copy, and the last one the message itself.
+    #[inline]
+    fn deliver(&self, message: Message, bytes: usize, is_for: impl Fn(&Channel) -> bool) {
+        let channels = self.0.channels.iter().zip(&*self.0.statuses);
+        let mut channels = channels.filter(|(channel, _)| is_for(channel)).peekable();
+        while let Some((channel, status)) = channels.next() {
+            if channels.peek().is_none() {
+                channel.send(message, bytes, status);
+                return;
+            }
+            channel.send(message.clone(), bytes, status);
+        }
+    }
+}
+
+// === impl Channel ===
+
+impl Channel {
+    #[inline]
+    fn send(&self, message: Message, bytes: usize, status: &Status) {
+        let is_sent = if bytes > LONG_BYTES {
+            self.send_long(message, bytes)
         } else {
-            self.0.queue.send(entry);
+            self.queue.offer(Entry::Message(message))
+        };
+        if !is_sent {
+            status.count_lost(1);
         }
     }
 
     /// Hands a long line over, unless too many of them wait.
-    fn send_long(&self, entry: Entry, bytes: usize) {
-        let line = LongLine { bytes, all: self.0.long_bytes.clone() };
+    #[cold]
+    fn send_long(&self, message: Message, bytes: usize) -> bool {
+        let line = LongLine { bytes, all: self.long_bytes.clone() };
         let before = line.all.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > LONG_LINES_BYTES_MAX {
-            self.0.queue.count_dropped();
-        } else {
-            self.0.queue.send(Entry::Long(Box::new((entry, line))));
-        }
+        before + bytes <= LONG_LINES_BYTES_MAX
+            && self.queue.offer(Entry::Long(Box::new((message, line))))
     }
 }
 
@@ -266,9 +368,13 @@ impl LogSettings {
     pub fn plain(has_access: bool) -> Self {
         Self {
             level: Level::Debug,
-            outputs: vec![Box::new(io::stdout())],
-            sinks: vec![Sink { format: Box::new(Plain { prefix: "KRAKEND" }), output: 0 }],
-            access: has_access.then_some(0),
+            outputs: vec![Output {
+                name: "stdout",
+                lines: Some(Box::new(Plain { prefix: "KRAKEND" })),
+                access: has_access.then(|| Box::new(Gin) as Box<dyn AccessFormat>),
+                device: Box::new(Descriptor::stdout()),
+            }],
+            access_fields: Vec::new(),
         }
     }
 }

@@ -50,11 +50,8 @@ impl io::Write for Paper {
 
 fn start(level: Level, has_access: bool) -> (Log, LogWriter, Paper) {
     let paper = Paper::default();
-    let settings = LogSettings {
-        level,
-        outputs: vec![Box::new(paper.clone())],
-        ..LogSettings::plain(has_access)
-    };
+    let mut settings = LogSettings { level, ..LogSettings::plain(has_access) };
+    settings.outputs[0].device = Box::new(Plainly(paper.clone()));
     let (log, writer) = Log::start(settings).expect("a thread");
     (log, writer, paper)
 }
@@ -67,7 +64,8 @@ fn record(path: &str) -> AccessRecord {
         client: b"127.0.0.1".as_slice().into(),
         method: b"GET".as_slice().into(),
         path: path.as_bytes().into(),
-        errors: Vec::new(),
+        errors: Box::default(),
+        fields: Box::default(),
     }
 }
 
@@ -204,7 +202,7 @@ fn long_lines_that_wait_have_a_bound_in_bytes_and_leave_room_for_others() {
         log.error(format_args!("{number} {long}"));
         log.access(record(&long));
     }
-    assert!(log.0.long_bytes.load(Ordering::Relaxed) <= LONG_LINES_BYTES_MAX);
+    assert!(log.0.channels[0].long_bytes.load(Ordering::Relaxed) <= LONG_LINES_BYTES_MAX);
     log.info(format_args!("a usual line"));
     paper.hold(false);
     paper.wait_for("a usual line");
@@ -213,7 +211,7 @@ fn long_lines_that_wait_have_a_bound_in_bytes_and_leave_room_for_others() {
     let text = paper.text();
     assert!(text.lines().all(|line| line.len() < LINE_BYTES_MAX + 200), "long lines are cut");
     assert!(text.lines().filter(|line| line.len() > LINE_BYTES_MAX).count() >= fit - 1);
-    assert_eq!(log.0.long_bytes.load(Ordering::Relaxed), 0, "the room is free again");
+    assert_eq!(log.0.channels[0].long_bytes.load(Ordering::Relaxed), 0, "the room is free again");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! One core's bookkeeping under random traffic in virtual time: admission, a rate limit, deadlines, turns to dial, and
-//! connections that are lent, kept and closed. All of it is the code that runs in the gateway; only sockets, peers and
+//! One core's bookkeeping under random traffic in virtual time: admission, a rate limit, a breaker, ejected hosts, a budget
+//! of retries, deadlines, turns to dial, and connections that are lent, kept and closed. All of it is the code that runs in the gateway; only sockets, peers and
 //! time are made up.
 //!
 //! Every seed is another sequence of clients, upstreams that close or talk unasked, requests that are given up, and
@@ -15,10 +15,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use super::guards::{Guards, Tally};
 use super::world::{Clock, Dice, Tasks};
 use crate::net::clock::Tick;
 use crate::net::deadline::{GRAIN_MS, Table};
 use crate::shared::admission::{Admission, Refusal, Ticket};
+use crate::shared::breaker::Verdict;
 use crate::shared::tally::{Rate, TokenBucket};
 use crate::upstream::turns::{QueueFull, Turns};
 use crate::wire::http1::idle::{IdleList, Kept, Lease};
@@ -63,6 +65,7 @@ struct Core {
     clients: RefCell<BTreeMap<IpAddr, u32>>,
     bucket: TokenBucket,
     taken: Cell<u64>,
+    guards: Guards,
     dials: Turns,
     dialing: Cell<usize>,
     waiting: RefCell<BTreeSet<u64>>,
@@ -205,9 +208,11 @@ impl Core {
             capacity: 1 + dice.roll(40),
             rate: [30, 1000][below(2)],
         };
+        let clock: Rc<Clock> = Rc::default();
         let admission = Admission::new(Some(bounds.open_max), Some(bounds.per_address_max));
         Rc::new(Self {
-            clock: Rc::default(),
+            guards: Guards::new(&dice, clock.clone()),
+            clock,
             turn: Cell::new(0),
             table: RefCell::default(),
             sockets: RefCell::default(),
@@ -359,6 +364,25 @@ impl Core {
         }
     }
 
+    /// As a call of a backend goes: past the breaker, to a host that is not ejected, and again where the budget allows it.
+    async fn call(self: &Rc<Self>, deadline_ms: u64) -> bool {
+        let guards = &self.guards;
+        let Some(mut pass) = guards.enter() else { return false };
+        guards.begin();
+        loop {
+            let host = guards.pick(&self.dice);
+            let is_failure = self.exchange(deadline_ms).await.is_err();
+            guards.note(&host, is_failure);
+            let pause_ms = self.dice.roll(30);
+            let has_time = self.now_ms() + pause_ms < deadline_ms;
+            if !is_failure || !has_time || !guards.may_retry() {
+                pass.tell(if is_failure { Verdict::Failure } else { Verdict::Success });
+                return !is_failure;
+            }
+            self.clock.sleep_until(self.now_ms() + pause_ms).await;
+        }
+    }
+
     async fn client(self: Rc<Self>, address: IpAddr) {
         let Some(_place) = self.enter(address) else { return };
         let watched = Watched::open(&self);
@@ -370,7 +394,7 @@ impl Core {
             watched.disarm();
             if self.may_pass() {
                 let deadline_ms = self.now_ms() + 20 + self.dice.roll(400);
-                let is_answered = self.exchange(deadline_ms).await.is_ok();
+                let is_answered = self.call(deadline_ms).await;
                 self.answered.set(self.answered.get() + u64::from(is_answered));
             }
         }
@@ -433,6 +457,7 @@ impl Core {
         assert!(clients.values().all(|count| *count <= bounds.per_address_max));
         let intervals = self.now_ms() * u64::from(bounds.rate) / 1000;
         assert!(self.taken.get() <= bounds.capacity + intervals, "the rate was exceeded");
+        self.guards.check();
         let (entries, moments) = self.table.borrow().sizes();
         assert_eq!(entries, self.sockets.borrow().len());
         assert!(moments <= self.table.borrow().moments_max());
@@ -456,7 +481,7 @@ fn settle(core: &Core, tasks: &mut Tasks) {
     core.check_at_rest();
 }
 
-fn simulate(seed: u64) -> u64 {
+fn simulate(seed: u64) -> Tally {
     let core = Core::new(seed);
     let mut tasks = Tasks::default();
     tasks.spawn(core.clone().sweep_forever());
@@ -492,6 +517,7 @@ fn simulate(seed: u64) -> u64 {
     }
     assert_eq!((core.dials.taken(), core.dials.waiting(), core.lent.borrow().len()), (0, 0, 0));
     assert_eq!(core.admission.open(), 0);
+    core.guards.check_at_end(core.now_ms() + END_MS);
     if core.bounds.idle_ms > 0 {
         core.idle.sweep(core.now().plus_ms(core.bounds.idle_ms));
         assert_eq!((core.idle.open(), core.table.borrow().sizes().0), (0, 0));
@@ -501,7 +527,7 @@ fn simulate(seed: u64) -> u64 {
     core.sockets.borrow_mut().values_mut().for_each(|socket| socket.peer_closed = true);
     core.idle.sweep(core.now());
     assert_eq!((core.idle.open(), core.table.borrow().sizes().0), (0, 0));
-    core.answered.get()
+    Tally { answered: core.answered.get(), ..core.guards.tally() }
 }
 
 /// Says how to repeat a run that failed.
@@ -524,10 +550,17 @@ fn no_order_of_events_breaks_the_books() {
     let seeds = number("SHOAL_SIM_SEED")
         .map_or(0..number("SHOAL_SIM_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
     let count = seeds.end - seeds.start;
-    let mut answered = 0;
+    let mut all = Tally::default();
     for seed in seeds {
         let _named = Named(seed);
-        answered += simulate(seed);
+        all += simulate(seed);
     }
-    assert!(answered > count * 5, "hardly anything was answered: {answered} in {count} runs");
+    println!("{count} runs: {all:?}");
+    assert!(all.answered > count * 5, "hardly anything was answered: {all:?} in {count} runs");
+    let rare = [all.refused, all.ejections, all.retries, all.refused_retries, all.trials];
+    assert!(
+        count < SEEDS || rare.iter().all(|times| *times > count / 4),
+        "{all:?} in {count} runs"
+    );
+    assert!(count < SEEDS || all.given_up_trials > 0, "no trial call was given up: {all:?}");
 }

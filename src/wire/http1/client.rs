@@ -330,13 +330,13 @@ pub async fn exchange(
     let (sent, mut head) = stream.write_all(head, 0).await;
     head.truncate(head_len);
     let sent = sent.map_err(ExchangeError::from);
-    let answer = read_head(&stream, reading, &mut response.head, limits, is_head_request);
+    let answer = || read_head(&stream, reading, &mut response.head, limits, is_head_request);
     let answered = match (sent, rest) {
-        (Ok(()), None) => answer.await.map(|()| (true, None)),
-        (Ok(()), Some(rest)) => Box::pin(send_beside(rest, answer)).await,
+        (Ok(()), None) => answer().await.map(|()| (true, None)),
+        (Ok(()), Some(rest)) => Box::pin(send_beside(rest, answer())).await,
         // The upstream may have answered before it closed; its answer is worth more than our error.
         (Err(ExchangeError::Closed), _) => {
-            Box::pin(answer).await.map(|()| (false, None)).map_err(|_| ExchangeError::Closed)
+            Box::pin(answer()).await.map(|()| (false, None)).map_err(|_| ExchangeError::Closed)
         }
         (Err(error), _) => {
             drop(answer);

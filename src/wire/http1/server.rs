@@ -12,6 +12,7 @@ use super::writer;
 use crate::message::head::{Framing, RequestHead};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
+use crate::net::task;
 use crate::net::tls::HandshakeError;
 use crate::wire::body::Incoming;
 use crate::wire::{Handle, Peer, Reply, Request};
@@ -51,6 +52,7 @@ pub struct Connections {
     open: RefCell<Vec<Option<Rc<ClientConnection>>>>,
     free: RefCell<Vec<usize>>,
     count: Cell<usize>,
+    leaving: Cell<bool>,
     draining: Cell<bool>,
     cut: Cell<bool>,
 }
@@ -113,6 +115,11 @@ impl Connections {
 
     pub fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// From now on every answer says that its connection ends, and those that are open serve on until then.
+    pub fn leave_soon(&self) {
+        self.leaving.set(true);
     }
 
     /// From now on no connection outlives the request it is at. One that waits is closed, unless a request has already
@@ -279,13 +286,17 @@ async fn answer<H: Handle>(
         answer_ms => clock::now().plus_ms(answer_ms),
     };
     // Boxed so that an idle connection does not carry the room that a request needs.
-    let mut answering = Box::pin(handler.handle(Request { head, body: incoming.as_ref(), peer }));
+    let mut answering =
+        task::boxed(|| handler.handle(Request { head, body: incoming.as_ref(), peer }));
     let mut reply = recovered(connection, answering.as_mut()).await;
     drop(answering);
     let upload = reply.upload.take();
+    let mut witness = reply.witness.take();
+    let body_bytes = Cell::new(0);
     let keep = head.keep_alive
         && !reply.close
         && !connections.is_draining()
+        && !connections.leaving.get()
         && upload.is_none()
         && incoming.as_ref().is_none_or(|body| !body.has_failed() && !body.was_not_asked_for());
     let keep = keep && discard(incoming.as_deref(), settings).await;
@@ -299,6 +310,7 @@ async fn answer<H: Handle>(
         keep_alive: keep,
         is_head: head.is_head_method(),
         is_http_10: head.is_http_10(),
+        body_bytes: witness.is_some().then_some(&body_bytes),
     };
     let written = match (upload, writer::whole(&mut reply, how)) {
         (None, Some((message, from))) => {
@@ -306,12 +318,17 @@ async fn answer<H: Handle>(
             stream.watch().arm(write_deadline(settings.write_stall_ms));
             writer::send(stream, message, from).await.map(|_| keep)
         }
-        (None, None) => Box::pin(writer::write(stream, reply, how, settings.write_stall_ms)).await,
+        (None, None) => {
+            task::boxed(|| writer::write(stream, reply, how, settings.write_stall_ms)).await
+        }
         (Some(upload), _) => {
             let write = Box::pin(writer::write(stream, reply, how, settings.write_stall_ms));
             drive_both(write, upload).await
         }
     };
+    if let Some(witness) = &mut witness {
+        witness.sent(body_bytes.get(), written.is_ok());
+    }
     if answer_end != Tick::NEVER {
         stream.watch().cap(Tick::NEVER);
     }
@@ -361,7 +378,7 @@ async fn discard(incoming: Option<&Incoming>, settings: &Settings) -> bool {
     };
     let within_ms =
         if settings.request_ms == 0 { LINGER_MS } else { settings.request_ms.min(LINGER_MS) };
-    matches!(crate::net::task::within_ms(within_ms, read).await, Some(Ok(true)))
+    matches!(task::within_ms(within_ms, read).await, Some(Ok(true)))
 }
 
 /// Lets the client read the answer before the connection is cut: closing with unread bytes would reset it

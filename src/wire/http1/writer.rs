@@ -1,6 +1,6 @@
 //! Writes an answer to a client: head and first bytes in one send, then the rest of the body in whichever way is cheapest.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::body::ReadError;
 use super::client::Response;
@@ -22,10 +22,12 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// What the request says about its answer's form.
 #[derive(Clone, Copy)]
-pub struct How {
+pub struct How<'w> {
     pub keep_alive: bool,
     pub is_head: bool,
     pub is_http_10: bool,
+    /// Where the bytes of the body are counted, if anybody wants to know.
+    pub body_bytes: Option<&'w Cell<u64>>,
 }
 
 /// Why an answer did not reach the client whole; the connection must be closed, so that it notices.
@@ -41,7 +43,14 @@ thread_local! {
     static DATE: RefCell<DateCache> = RefCell::default();
 }
 
-impl How {
+impl How<'_> {
+    /// Notes bytes of the body, as they are before they are framed.
+    fn count(self, bytes: usize) {
+        if let Some(count) = self.body_bytes {
+            count.set(count.get() + bytes as u64);
+        }
+    }
+
     fn is_bodiless(self, status: u16) -> bool {
         self.is_head || matches!(status, 204 | 304) || status < 200
     }
@@ -49,7 +58,7 @@ impl How {
 
 /// The whole message and where it begins in its buffer, where nothing of it has to be waited for. An upstream's connection
 /// is free from then on.
-pub fn whole(reply: &mut Reply, how: How) -> Option<(Buffer, usize)> {
+pub fn whole(reply: &mut Reply, how: How<'_>) -> Option<(Buffer, usize)> {
     let bodiless = how.is_bodiless(reply.status);
     let here = match &reply.body {
         Body::Empty => &[],
@@ -67,6 +76,7 @@ pub fn whole(reply: &mut Reply, how: How) -> Option<(Buffer, usize)> {
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(here.get(..copied).unwrap_or_default());
+    how.count(if bodiless { 0 } else { here.len() });
     Some(match &mut reply.body {
         Body::Upstream(response) => response.rehead(&out),
         _ => (out, 0),
@@ -80,7 +90,7 @@ pub fn whole(reply: &mut Reply, how: How) -> Option<(Buffer, usize)> {
 pub async fn write(
     stream: &Stream,
     mut reply: Reply,
-    mut how: How,
+    mut how: How<'_>,
     stall_ms: u64,
 ) -> Result<bool, WriteError> {
     stream.watch().arm(write_deadline(stall_ms));
@@ -111,7 +121,7 @@ pub async fn write(
 }
 
 /// The head up to the headers that frame the body. `first` bytes of it tell the type of a body that names none.
-fn begin(out: &mut Vec<u8>, reply: &Reply, first: &[u8], how: How) {
+fn begin(out: &mut Vec<u8>, reply: &Reply, first: &[u8], how: How<'_>) {
     encode::status_line(out, reply.status);
     out.extend_from_slice(reply.headers.as_bytes());
     if reply.sniff && !first.is_empty() {
@@ -165,7 +175,7 @@ async fn write_upstream(
     mut out: Buffer,
     mut response: Box<Response>,
     mut first: Buffer,
-    how: How,
+    how: How<'_>,
     bodiless: bool,
     stall_ms: u64,
 ) -> Result<(), WriteError> {
@@ -183,12 +193,17 @@ async fn write_upstream(
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&first);
         response.take_buffered(&mut out, usize::MAX).map_err(WriteError::Upstream)?;
+        let announced = length + first.len() as u64;
         let out = send(stream, out, 0).await?;
-        return pass_known(stream, out, &mut response, stall_ms).await;
+        let passed = pass_known(stream, out, &mut response, stall_ms).await;
+        let left = response.length_left().unwrap_or_default();
+        how.count(usize::try_from(announced - left.min(announced)).unwrap_or(usize::MAX));
+        return passed;
     }
     response.take_buffered(&mut first, usize::MAX).map_err(WriteError::Upstream)?;
     if response.is_done() {
         // All of a chunked body is here: a length is kinder to the client.
+        how.count(first.len());
         encode::content_length(&mut out, first.len() as u64);
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&first);
@@ -196,6 +211,7 @@ async fn write_upstream(
     }
     let is_chunked = begin_unknown(&mut out, how);
     if !first.is_empty() {
+        how.count(first.len());
         append_piece(&mut out, &first, is_chunked);
     }
     drop(first);
@@ -204,6 +220,7 @@ async fn write_upstream(
         let room = clear_for_piece(&mut out, is_chunked);
         let more = response.read_into(&mut out).await.map_err(WriteError::Upstream)?;
         debug_assert!(!more || out.len() > room);
+        how.count(out.len() - room);
         stream.watch().arm(write_deadline(stall_ms));
         match finish_piece(&mut out, more, is_chunked) {
             Some(from) => out = send(stream, out, from).await?,
@@ -255,7 +272,7 @@ async fn write_unpacked(
     mut out: Buffer,
     mut body: Box<Unpacked>,
     first: Buffer,
-    how: How,
+    how: How<'_>,
     bodiless: bool,
     stall_ms: u64,
 ) -> Result<(), WriteError> {
@@ -268,6 +285,7 @@ async fn write_unpacked(
         !piece.is_empty() || body.read_into(&mut piece).await.map_err(WriteError::Upstream)?;
     let is_chunked = begin_unknown(&mut out, how);
     while more {
+        how.count(piece.len());
         append_piece(&mut out, &piece, is_chunked);
         stream.watch().arm(write_deadline(stall_ms));
         out = send(stream, out, 0).await?;
@@ -282,7 +300,7 @@ async fn write_unpacked(
 }
 
 /// Ends the head of an answer whose length is not known. HTTP/1.0 clients read until the end of the connection.
-fn begin_unknown(out: &mut Vec<u8>, how: How) -> bool {
+fn begin_unknown(out: &mut Vec<u8>, how: How<'_>) -> bool {
     let is_chunked = !how.is_http_10;
     if is_chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -3,6 +3,7 @@ use crate::control::http_client::HttpAnswer;
 
 fn read(status: u16, content_type: &str, body: &str) -> Result<Token, FetchError> {
     Token::of_answer(&HttpAnswer {
+        retry_after_s: None,
         status,
         content_type: content_type.to_owned(),
         body: body.as_bytes().to_vec(),

@@ -175,6 +175,7 @@ fn seen(stage: &dyn EndpointStage, headers: &[(&str, &str)]) -> (u16, BTreeMap<S
         log: &Log::silent(),
         claims: None,
         added: AddedHeaders::default(),
+        watch: None,
     };
     let status = match stage.on_request(&mut exchange) {
         Ok(Step::Next) => 200,

@@ -20,7 +20,7 @@ mod interpreter;
 mod limits;
 mod natives;
 mod operators;
-mod pattern;
+pub mod pattern;
 mod position;
 pub mod request;
 pub mod response;

@@ -61,6 +61,7 @@ fn exchange(stage: &dyn CallStage, answer: Answer) -> (Seen, Outcome) {
         log: &Log::silent(),
         claims: None,
         added: AddedHeaders::default(),
+        watch: None,
     };
     let target = b"/prefix/v1/a%20b?fix=1&q=2&q=3".to_vec();
     let mut headers = Headers::new();
@@ -73,12 +74,14 @@ fn exchange(stage: &dyn CallStage, answer: Answer) -> (Seen, Outcome) {
         exchange: &exchange,
         method: "GET".into(),
         url: Url { is_tls: false, authority: "up:81".into(), target },
+        host: None,
         headers: headers.into_vec().into(),
         body: exchange.body.clone(),
         extra_params: &steps,
         deadline: exchange.deadline,
         pattern_range: 7..22,
         notes: Notes::default(),
+        span: 0,
     };
     let mut outcome = match stage.before(&mut call) {
         Ok(Step::Next) => answer.into(),

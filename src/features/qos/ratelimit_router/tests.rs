@@ -60,6 +60,7 @@ fn request(stage: &dyn EndpointStage, headers: &[(&str, &str)], tenant: &str) ->
         log: &Log::silent(),
         claims: None,
         added: AddedHeaders::default(),
+        watch: None,
     };
     let mut reply = match stage.on_request(&mut exchange).expect("no failure") {
         Step::Next => Reply::empty(200),

@@ -1,0 +1,4 @@
+//! `governance/…`: how much of an API its users are entitled to.
+
+pub mod processors;
+pub mod quota;

@@ -1,0 +1,3 @@
+//! The namespaces `validation/…`: what requests and answers must be like.
+
+pub mod cel;

@@ -685,7 +685,9 @@ fn write_reply(
             out.clear();
         }
         sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-        if let Some((_, pause)) = reply.drip {
+        if let Some((_, pause)) = reply.drip
+            && offset < end
+        {
             thread::sleep(pause);
         }
     }

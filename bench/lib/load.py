@@ -1,4 +1,4 @@
-"""The load: press (ours) or wrk for closed loops, oha for fixed rates, sockets of our own for idle connections."""
+"""The load: press (ours), or wrk for closed loops and oha for fixed rates; sockets of our own for idle connections."""
 
 import http.client
 import json
@@ -39,11 +39,13 @@ def _finish(child, after_seconds, limit_seconds):
             child.communicate()
 
 
-def closed(port, job, path, workload, seconds, cores, press):
-    """One run of a closed loop by the program `press`; by wrk where there is none, and over TLS."""
+def closed(port, job, path, workload, seconds, cores, press, rate=None):
+    """One run by the program `press`, of a closed loop or at a rate; by wrk where there is no press, and over TLS."""
     threads = min(len(cores), workload.connections)
     arguments = []
-    if job.method == "POST":
+    if rate is not None:
+        arguments = ["rate", f"{rate:.0f}"]
+    elif job.method == "POST":
         arguments = ["post", job.body_bytes]
     elif workload.routes:
         arguments = ["routes", workload.routes]

@@ -23,7 +23,7 @@ class Runner:
         #: whose peak sets the rate of open loops
         self.reference = reference
         self.pong = pong
-        #: none: wrk
+        #: none: wrk and oha
         self.press_path = press_path
         self.options = options
         self.running = []
@@ -135,13 +135,13 @@ class Runner:
             del self.running[1:]
 
     def press(self, port, job, path, workload, seconds, cores, rate):
-        if rate is not None:
+        if workload.kind == "open" and not self.press_path:
             return load.oha(port, path, workload, rate, seconds, cores)
-        return load.closed(port, job, path, workload, seconds, cores, self.press_path)
+        return load.closed(port, job, path, workload, seconds, cores, self.press_path, rate)
 
     def sample(self, process, port, job, path, size, workload, cores, load_cores, rate):
-        if rate is None:
-            load.closed(port, job, path, workload, WARM_UP_SECONDS, load_cores, self.press_path)
+        if rate is None or self.press_path:
+            load.closed(port, job, path, workload, WARM_UP_SECONDS, load_cores, self.press_path, rate)
         seconds = self.options.seconds * workload.stretch
         ticks, cpu_ns = core_ticks(), process.cpu_ns()
         found = self.press(port, job, path, workload, seconds, load_cores, rate)
@@ -158,7 +158,7 @@ class Runner:
             "cpu_s": cpu_s, "per_cpu_second": requests / cpu_s if cpu_s else None,
             "cores_used": cpu_s / found["seconds"],
             # In a closed loop, rate times latency is how many connections have a request in flight.
-            "in_use": None if job.by_bytes or "mean_us" not in found
+            "in_use": None if job.by_bytes or rate is not None or "mean_us" not in found
                       else found["requests"] / found["seconds"] * found["mean_us"] / 1e6,
             "p50_us": found["p50_us"], "p99_us": found["p99_us"], "p999_us": found["p999_us"],
             "resident_bytes": process.resident_bytes(),
@@ -169,13 +169,13 @@ class Runner:
         }
 
     def rate(self, gateways, workload, load_cores):
-        """A share of what the reference does when oha presses it as hard as it can; the same for every target."""
+        """A share of what the reference does when it is pressed as hard as the generator can; the same for every target."""
         name = self.reference.name if self.reference.name in gateways else next(iter(gateways), None)
         if name is None:
             return 0
-        _, port, _, path, _ = gateways[name]
+        _, port, job, path, _ = gateways[name]
         self.progress(f"{workload.name}: the peak of {name}", step=0)
-        peaks = [load.oha(port, path, workload, None, self.options.seconds, load_cores) for _ in range(3)]
+        peaks = [self.press(port, job, path, workload, self.options.seconds, load_cores, None) for _ in range(3)]
         return workload.share * stats.median([one["requests"] / one["seconds"] for one in peaks])
 
     def hold(self, found, gateways, workload):

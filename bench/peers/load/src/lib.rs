@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
 use io_uring::{IoUring, cqueue, opcode, types};
@@ -90,10 +91,8 @@ impl Ring {
     ///
     /// # Errors
     /// What the kernel says; an interruption and the end of the time are none.
-    pub fn wait(&mut self, milliseconds: u32, done: &mut Vec<Done>) -> io::Result<()> {
-        let time = types::Timespec::new()
-            .sec(u64::from(milliseconds / 1000))
-            .nsec(milliseconds % 1000 * 1_000_000);
+    pub fn wait(&mut self, time: Duration, done: &mut Vec<Done>) -> io::Result<()> {
+        let time = types::Timespec::from(time);
         let arguments = types::SubmitArgs::new().timespec(&time);
         match self.ring.submitter().submit_with_args(1, &arguments) {
             Ok(_) => {}

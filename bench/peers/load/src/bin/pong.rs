@@ -7,6 +7,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use load::{Done, Kind, Ring};
 
@@ -51,7 +52,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
     let mut free: Vec<usize> = Vec::new();
     let mut done: Vec<Done> = Vec::new();
     loop {
-        ring.wait(1000, &mut done)?;
+        ring.wait(Duration::from_secs(1), &mut done)?;
         for event in done.drain(..) {
             if event.kind == Kind::Accept {
                 if !event.goes_on {

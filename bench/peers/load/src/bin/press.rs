@@ -1,9 +1,15 @@
-//! A closed loop: so many connections, each with one request in flight, as cheaply as io_uring can.
+//! Load by so many connections, each with at most one request in flight, as cheaply as io_uring can: a closed loop, or so
+//! many requests a second.
 //!
-//! `press PORT THREADS CONNECTIONS SECONDS PATH [post BYTES | routes COUNT | with HEADERS]` prints its result as a line of JSON. A generator
-//! that shares its core with the upstream must be cheap, or it is the limit and no gateway is ever pressed. Answers are
-//! read to the end that their `Content-Length` names; another form, or a status other than 200, is an error.
+//! `press PORT THREADS CONNECTIONS SECONDS PATH [post BYTES | routes COUNT | with HEADERS | rate COUNT]` prints its result as
+//! a line of JSON. A generator that shares its core with the upstream must be cheap, or it is the limit and no gateway is
+//! ever pressed. Answers are read to the end that their `Content-Length` names; another form, or a status other than 200, is
+//! an error.
+//!
+//! At a rate, a request's time counts from when it was due, whether or not a connection was free then. One that has no
+//! answer when the run ends counts with the time that it has waited so far: what is slow is never left out.
 
+use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
@@ -11,8 +17,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use load::{Done, Kind, Ring};
 
-const USAGE: &str =
-    "usage: press PORT THREADS CONNECTIONS SECONDS PATH [post BYTES | routes COUNT | with HEADERS]";
+const USAGE: &str = "usage: press PORT THREADS CONNECTIONS SECONDS PATH \
+    [post BYTES | routes COUNT | with HEADERS | rate COUNT]";
 /// The first read of an answer; its head must be in it.
 const FIRST_BYTES: usize = 16 << 10;
 /// The rest of long answers lands here, of all connections: nobody looks at it.
@@ -21,6 +27,8 @@ const REST_BYTES: usize = 256 << 10;
 const ROUTED: usize = 4096;
 /// After so many failures there is nothing to measure.
 const FAILURES_MAX: u64 = 10_000;
+/// At a rate: requests that fall due within so much time go out together.
+const STEP: Duration = Duration::from_micros(50);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,6 +67,8 @@ struct Job {
     connections: usize,
     seconds: f64,
     requests: Vec<Vec<u8>>,
+    /// Requests a second; none: a closed loop.
+    rate: Option<f64>,
 }
 
 impl Job {
@@ -80,6 +90,7 @@ impl Job {
                 vec![request]
             }
             [job, lines] if job == "with" => vec![text(format!("GET {path}"), lines)],
+            [job, _] if job == "rate" => vec![text(format!("GET {path}"), "")],
             [job, count] if job == "routes" => {
                 let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
                 // The constants of Knuth's MMIX: the same order each time.
@@ -100,6 +111,10 @@ impl Job {
             connections: connections.parse().ok()?,
             seconds: seconds.parse().ok()?,
             requests,
+            rate: match more {
+                [job, rate] if job == "rate" => Some(rate.parse().ok().filter(|rate| *rate > 0.0)?),
+                _ => None,
+            },
         })
     }
 }
@@ -109,16 +124,27 @@ struct Connection {
     first: Box<[u8]>,
     /// Bytes of the answer that are still to come, once its head has been read.
     left: Option<usize>,
-    began: Instant,
+    /// When the request in flight was sent, or was due; nothing while there is none.
+    began: Option<Instant>,
 }
 
 struct Press<'j> {
     ring: Ring,
     job: &'j Job,
     connections: Vec<Connection>,
+    schedule: Option<Schedule>,
     turn: usize,
     rest: Box<[u8]>,
     total: Total,
+}
+
+/// When requests are due, and who is free to send them.
+struct Schedule {
+    began: Instant,
+    between: Duration,
+    /// Requests sent so far.
+    sent: u32,
+    free: VecDeque<usize>,
 }
 
 /// What was counted.
@@ -135,10 +161,18 @@ impl<'j> Press<'j> {
     fn new(job: &'j Job, count: usize) -> std::io::Result<Press<'j>> {
         let connections: std::io::Result<_> =
             (0..count).map(|_| Connection::open(job.port)).collect();
+        // Each thread has its share of the rate.
+        let schedule = job.rate.map(|rate| Schedule {
+            began: Instant::now(),
+            between: Duration::from_secs_f64(job.threads as f64 / rate),
+            sent: 0,
+            free: (0..count).collect(),
+        });
         Ok(Press {
             ring: Ring::new()?,
             job,
             connections: connections?,
+            schedule,
             turn: 0,
             rest: vec![0; REST_BYTES].into(),
             total: Total::new()?,
@@ -148,31 +182,72 @@ impl<'j> Press<'j> {
     fn run(mut self) -> std::io::Result<Total> {
         let began = Instant::now();
         let ends = began + Duration::from_secs_f64(self.job.seconds);
-        for place in 0..self.connections.len() {
-            self.ask(place, began);
+        match &mut self.schedule {
+            Some(schedule) => schedule.began = began,
+            None => (0..self.connections.len()).for_each(|place| self.ask(place, began)),
         }
         let mut done = Vec::new();
         let mut now = began;
         while now < ends {
-            let left_ms = (ends - now).as_millis().clamp(1, 1000);
-            self.ring.wait(u32::try_from(left_ms).unwrap_or(1), &mut done)?;
+            let next = self.ask_due(now).unwrap_or(ends).min(ends);
+            self.ring.wait(next.saturating_duration_since(now).max(STEP), &mut done)?;
             now = Instant::now();
             for event in done.drain(..) {
                 self.take(&event)?;
             }
         }
         self.total.took = now - began;
+        self.count_unanswered(now);
         // Operations are still in flight: their memory must not be freed before the process ends.
         std::mem::forget(std::mem::take(&mut self.connections));
         std::mem::forget(std::mem::take(&mut self.rest));
         Ok(self.total)
     }
 
-    fn ask(&mut self, place: usize, now: Instant) {
+    /// At a rate: sends what is due as long as a connection is free, and tells when the next request is due that one is
+    /// free for.
+    fn ask_due(&mut self, now: Instant) -> Option<Instant> {
+        loop {
+            let schedule = self.schedule.as_mut()?;
+            let due = schedule.due();
+            let place = *schedule.free.front()?;
+            if due > now {
+                return Some(due);
+            }
+            schedule.free.pop_front();
+            schedule.sent += 1;
+            self.ask(place, due);
+        }
+    }
+
+    /// A connection may send the next request.
+    fn go_on(&mut self, place: usize, now: Instant) {
+        match &mut self.schedule {
+            Some(schedule) => {
+                self.connections[place].began = None;
+                schedule.free.push_back(place);
+            }
+            None => self.ask(place, now),
+        }
+    }
+
+    /// At a rate: what waits for an answer, or for a connection, has waited so long already.
+    fn count_unanswered(&mut self, now: Instant) {
+        let Some(schedule) = &mut self.schedule else { return };
+        for began in self.connections.iter().filter_map(|connection| connection.began) {
+            self.total.note(now - began);
+        }
+        while schedule.due() <= now {
+            self.total.note(now - schedule.due());
+            schedule.sent += 1;
+        }
+    }
+
+    fn ask(&mut self, place: usize, began: Instant) {
         let request = &self.job.requests[self.turn];
         self.turn = if self.turn + 1 == self.job.requests.len() { 0 } else { self.turn + 1 };
         let connection = &mut self.connections[place];
-        connection.began = now;
+        connection.began = Some(began);
         connection.left = None;
         let socket = connection.socket();
         // SAFETY: requests and buffers are never moved or freed while the process runs; a connection whose operations
@@ -209,11 +284,11 @@ impl<'j> Press<'j> {
         match left {
             Some(0) => {
                 let now = Instant::now();
-                let micros = (now - connection.began).as_micros();
-                // The histogram grows with what it is given; it takes no more than hours.
-                let _ = self.total.latency_us.record(u64::try_from(micros).unwrap_or(u64::MAX));
+                if let Some(began) = connection.began {
+                    self.total.note(now - began);
+                }
                 self.total.answers += 1;
-                self.ask(place, now);
+                self.go_on(place, now);
             }
             Some(left) => {
                 connection.left = Some(left);
@@ -240,8 +315,14 @@ impl<'j> Press<'j> {
         let _ = old.stream.shutdown(std::net::Shutdown::Both);
         // Its operations may still write.
         std::mem::forget(old.first);
-        self.ask(place, Instant::now());
+        self.go_on(place, Instant::now());
         Ok(())
+    }
+}
+
+impl Schedule {
+    fn due(&self) -> Instant {
+        self.began + self.between * self.sent
     }
 }
 
@@ -255,6 +336,11 @@ impl Total {
             took: Duration::ZERO,
             latency_us: Histogram::new(3).map_err(std::io::Error::other)?,
         })
+    }
+
+    fn note(&mut self, latency: Duration) {
+        // The histogram grows with what it is given; it takes no more than hours.
+        let _ = self.latency_us.record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 
     fn add(&mut self, other: &Total) {
@@ -289,12 +375,7 @@ impl Connection {
     fn open(port: u16) -> std::io::Result<Connection> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream,
-            first: vec![0; FIRST_BYTES].into(),
-            left: None,
-            began: Instant::now(),
-        })
+        Ok(Connection { stream, first: vec![0; FIRST_BYTES].into(), left: None, began: None })
     }
 
     fn socket(&self) -> RawFd {

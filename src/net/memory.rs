@@ -7,25 +7,32 @@ pub fn prefer_small_pages() {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
 
-/// Lets go of the program's code that only the start needed: reading and checking a configuration touches megabytes of it
-/// that serving never touches again. What is still needed comes back from the page cache by itself.
+/// Lets go of the program's code and constants that only the start needed: reading and checking a configuration touches
+/// megabytes of them that serving never touches again. What is still needed comes back from the page cache by itself.
 pub fn forget_start() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let Ok(program) = std::env::current_exe() else { return };
     let program = program.to_string_lossy();
-    for (begin, length) in code_ranges(&maps, &program) {
-        // SAFETY: the range is a mapping of the program's own file that is executable and not writable, so its pages are
-        // clean and are read from the file again when they are touched. A refusal is harmless.
+    for (begin, length) in unchanged_ranges(&maps, &program) {
+        // SAFETY: the range is a mapping of the program's own file that nobody has written to, so its pages are clean and
+        // are read from the file again when they are touched. A refusal is harmless.
         unsafe { libc::madvise(begin as *mut libc::c_void, length, libc::MADV_DONTNEED) };
     }
 }
 
-/// The mappings of a file that are executable and not writable: where they begin and how long they are.
-fn code_ranges<'m>(maps: &'m str, file: &'m str) -> impl Iterator<Item = (usize, usize)> {
+/// The mappings of a file that nobody has written to: where they begin and how long they are. Code is one, and so is what
+/// stands at the file's beginning, headers and constants. What may be read only and stands elsewhere has been written to
+/// by the dynamic linker, before it was made so.
+fn unchanged_ranges<'m>(
+    maps: &'m str,
+    file: &'m str,
+) -> impl Iterator<Item = (usize, usize)> + use<'m> {
     maps.lines().filter_map(move |line| {
         let mut words = line.split_ascii_whitespace();
-        let (range, rights) = (words.next()?, words.next()?);
-        if rights != "r-xp" || words.nth(3)? != file {
+        let (range, rights, offset) = (words.next()?, words.next()?, words.next()?);
+        let is_first = u64::from_str_radix(offset, 16) == Ok(0);
+        let is_unchanged = rights == "r-xp" || (rights == "r--p" && is_first);
+        if !is_unchanged || words.nth(2)? != file {
             return None;
         }
         let (begin, end) = range.split_once('-')?;
@@ -40,13 +47,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_programs_own_code_is_let_go() {
-        let maps = "1000-3000 r-xp 00001000 08:01 7 /usr/bin/shoal\n\
+    fn only_what_nobody_has_written_to_is_let_go() {
+        let maps = "0000-1000 r--p 00000000 08:01 7 /usr/bin/shoal\n\
+                    1000-3000 r-xp 00001000 08:01 7 /usr/bin/shoal\n\
                     3000-5000 r--p 00003000 08:01 7 /usr/bin/shoal\n\
-                    5000-6000 rw-p 00005000 08:01 7 /usr/bin/shoal\n\
+                    5000-6000 rw-p 00000000 08:01 7 /usr/bin/shoal\n\
                     7000-9000 r-xp 00000000 08:01 8 /lib/libc.so\n\
-                    a000-b000 rw-p 00000000 00:00 0\n";
-        let ranges: Vec<_> = code_ranges(maps, "/usr/bin/shoal").collect();
-        assert_eq!(ranges, [(0x1000, 0x2000)]);
+                    9000-a000 r--p 00000000 08:01 8 /lib/libc.so\n\
+                    a000-b000 rw-p 00000000 00:00 0\n\
+                    b000-c000 r--p 00000000 00:00 0\n";
+        let ranges: Vec<_> = unchanged_ranges(maps, "/usr/bin/shoal").collect();
+        assert_eq!(ranges, [(0, 0x1000), (0x1000, 0x2000)]);
     }
 }

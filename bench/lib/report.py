@@ -107,6 +107,10 @@ def workload_lines(workload, base):
                      f"{fields['gateway_core_busy'][name]:.0%} / {fields['load_core_busy'][name]:.0%}"])
     lines += table(["", "req/CPU-s", f"{base} ÷ it", "req/s", f"{base} ÷ it", "p50", "p99", "p99.9", "MiB",
                     "syscalls/req", "CPU used", "busy: gateway / load core"], rows)
+    if workload["kind"] == "open" and base in per_cpu:
+        late_by = columns(workload, "p99_us")
+        compared = [f"{name} {ratio(late_by[base], late_by[name])}" for name in per_cpu if name != base]
+        lines += ["", f"p99, {base} ÷ it: {', '.join(compared)}."]
     limited = [name for name in per_cpu
                if fields["load_core_busy"][name] >= FULL and fields["gateway_core_busy"][name] < FULL]
     shares_cores = WORKLOADS[workload["name"]].shares_cores

@@ -240,6 +240,11 @@ impl Gateway {
         process::resident_kib(self.pid())
     }
 
+    /// Heap and stacks: what grows by what the gateway keeps. Code that runs for the first time grows the rest.
+    pub fn anonymous_kib(&self) -> u64 {
+        process::anonymous_kib(self.pid())
+    }
+
     pub fn descriptors(&self) -> usize {
         process::descriptors(self.pid())
     }

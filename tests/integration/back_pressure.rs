@@ -43,7 +43,7 @@ fn a_client_that_does_not_read_stops_the_upstream() {
     upstream.on("/body", Reply::pattern(BODY));
     let gateway = gateway(&upstream);
     assert_eq!(gateway.get("/__ready").status(), 200);
-    let before = gateway.resident_kib();
+    let before = gateway.anonymous_kib();
     let mut clients: Vec<_> = (0..readers)
         .map(|_| {
             let mut client = Client::connect_with_small_window(gateway.address());
@@ -58,7 +58,7 @@ fn a_client_that_does_not_read_stops_the_upstream() {
         "{} MiB were taken from the upstreams",
         sent >> 20
     );
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.anonymous_kib().saturating_sub(before);
     assert!(grown < readers * STALLED_KIB, "{grown} KiB more for {readers} stalled downloads");
     let mut check = Check::default();
     clients[0].read_into("GET", |part| check.update(part)).unwrap();
@@ -73,7 +73,7 @@ fn an_upstream_that_does_not_read_stops_the_client() {
     upstream.on("POST /body", Reply::text("taken"));
     let gateway = gateway(&upstream);
     assert_eq!(gateway.get("/__ready").status(), 200);
-    let before = gateway.resident_kib();
+    let before = gateway.anonymous_kib();
     let mut client = Client::connect(gateway.address());
     client.send_head("POST", "/body", &[("Content-Length", &BODY.to_string())]).unwrap();
     client.set_patience(QUIET);
@@ -82,7 +82,7 @@ fn an_upstream_that_does_not_read_stops_the_client() {
         sent += 65_536;
     }
     assert!(sent < in_flight_bytes_max(), "{} MiB were taken from the client", sent >> 20);
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.anonymous_kib().saturating_sub(before);
     assert!(grown < 2 * STALLED_KIB, "{grown} KiB more for a stalled upload");
     gate.open();
 }

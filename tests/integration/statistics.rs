@@ -201,9 +201,9 @@ fn a_collector_that_is_silent_costs_neither_time_nor_memory() {
     let quiet = Gateway::start(configuration(&upstream, &json!({})));
     // Until all that is kept for the collectors is full: four spans a request, ten thousand are kept.
     usual_time(&gateway, 3000);
-    let before = gateway.resident_kib();
+    let before = gateway.anonymous_kib();
     let (watched, unwatched) = (usual_time(&gateway, 3000), usual_time(&quiet, 3000));
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.anonymous_kib().saturating_sub(before);
     assert!(grown < 4 * 1024, "{grown} KiB more after {before} KiB");
     let bound = unwatched * 3 + Duration::from_millis(1);
     assert!(watched < bound, "{watched:?} with silent collectors, {unwatched:?} without any");

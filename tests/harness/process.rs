@@ -60,6 +60,21 @@ fn field_kib(path: &str, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("{path} has no {name}"))
 }
 
+/// The TCP sockets of a process, as the kernel lists them: addresses and states in hexadecimal.
+pub fn tcp_sockets(pid: u32) -> Vec<String> {
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links: Vec<_> = links
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .map(|link| link.display().to_string())
+        .collect();
+    let is_its = |line: &&str| {
+        let inode = line.split_whitespace().nth(9).unwrap_or_default();
+        links.contains(&format!("socket:[{inode}]"))
+    };
+    table.lines().filter(is_its).map(str::to_owned).collect()
+}
+
 /// How many descriptors a process has open.
 pub fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)

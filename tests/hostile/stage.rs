@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Driver, Gateway, Reply, Upstream};
+use crate::harness::{Driver, Gateway, Reply, Upstream, process};
 
 /// The gateway, an upstream that does as it should, and one that does not.
 pub struct Stage {
@@ -87,7 +87,12 @@ impl Stage {
         };
         let end = Instant::now() + Duration::from_secs(20);
         while left().0 > 0 || left().1 > pipes {
-            assert!(Instant::now() < end, "{:?} sockets and descriptors are left open", left());
+            assert!(
+                Instant::now() < end,
+                "{:?} sockets and descriptors are left open: {:#?}",
+                left(),
+                process::tcp_sockets(self.gateway.pid())
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -35,7 +35,10 @@ pub fn lua_pattern(input: &[u8]) {
         first.get_or_insert(found);
     }
     // Zeros end a pattern of the C library's; what a position caught is nothing there and an empty text in the original.
-    let is_odd = pattern.contains(&0) || pattern.windows(2).any(|pair| pair == b"()");
+    // A range that ends with an escape means one thing there, another in the original, and nothing in the manual.
+    let has = |pattern: &[u8], odd: &[u8; 2]| pattern.windows(2).any(|pair| pair == odd);
+    let sets = pattern.iter().position(|&byte| byte == b'[').map_or(&[][..], |at| &pattern[at..]);
+    let is_odd = pattern.contains(&0) || has(pattern, b"()") || has(sets, b"-%");
     let is_comparable = text.len() <= TEXT_BYTES_MAX && looks.get() == 0 && !is_odd;
     if let Some(found) = first.filter(|_| is_comparable) {
         compare(pattern, text, &found);

@@ -331,6 +331,11 @@ fn in_set(byte: u8, set: &[u8]) -> bool {
             [] => return is_negated,
             [b'%', class, ..] if in_class(byte, *class) => return !is_negated,
             [b'%', _, rest @ ..] => rest,
+            // The manual leaves open what this means; here it ends the range, as in the original's Lua.
+            [low, b'-', b'%', high, ..] if is_literal(*high) && (*low..=*high).contains(&byte) => {
+                return !is_negated;
+            }
+            [_, b'-', b'%', _, rest @ ..] => rest,
             [low, b'-', high, ..] if (*low..=*high).contains(&byte) => return !is_negated,
             [_, b'-', _, rest @ ..] => rest,
             [one, ..] if *one == byte => return !is_negated,
@@ -357,6 +362,14 @@ fn in_class(byte: u8, class: u8) -> bool {
     is_in != class.is_ascii_uppercase()
 }
 
+/// Whether `%` and this byte mean the byte itself.
+fn is_literal(class: u8) -> bool {
+    !matches!(
+        class.to_ascii_lowercase(),
+        b'a' | b'c' | b'd' | b'l' | b'p' | b's' | b'u' | b'w' | b'x' | b'z'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +387,17 @@ mod tests {
 
     fn error(pattern: &str) -> PatternError {
         Matcher::new(b"aaa", pattern.as_bytes(), &|| false).find(0).unwrap_err()
+    }
+
+    #[test]
+    fn an_escape_ends_a_range_of_a_set() {
+        for (text, expected) in [("#", Some("#")), ("%", Some("%")), ("&", None), ("]", None)] {
+            assert_eq!(found(text, "[!-%%]").as_deref(), expected, "{text}");
+        }
+        // A fuzzer's find: the range is empty, and its end is no member by itself.
+        assert_eq!(found("x]7\nc%]", "%f[(z-%%]"), None);
+        // A class ends no range, so there is none.
+        assert_eq!(found("5-d", "[0-%d]"), None);
     }
 
     #[test]

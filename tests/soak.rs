@@ -385,6 +385,7 @@ fn soak(driver: Driver, duration: Duration) {
     let upstream = start_upstream(&answered_posts);
     let gateway = start_gateway(&upstream, driver);
     let address = gateway.address();
+    gateway.wait_until_ready();
     let descriptors_at_start = gateway.descriptors();
     let (stop, checked) = (AtomicBool::new(false), AtomicU64::new(0));
     let loads = start_loads(address, duration);

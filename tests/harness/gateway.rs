@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Response};
 use super::process::{self, Signal};
-use super::{eventually_some, free_port};
+use super::{eventually, eventually_some, free_port};
 
 /// A gateway that does not answer by then has not started.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -209,6 +209,12 @@ impl Gateway {
             std::thread::sleep(Duration::from_millis(5));
         }
         false
+    }
+
+    /// Waits until all of it has started: a core may answer while another has not opened all that it will hold.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        eventually("it is ready", START_LIMIT, || self.get("/__ready").status() == 200);
     }
 
     pub fn address(&self) -> SocketAddr {

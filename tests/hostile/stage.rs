@@ -71,6 +71,7 @@ impl Stage {
         });
         config.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let gateway = Gateway::with(config).driver(driver).start();
+        gateway.wait_until_ready();
         let (descriptors_at_start, sockets_at_start) = (gateway.descriptors(), gateway.sockets());
         Self { gateway, descriptors_at_start, sockets_at_start, _good: good, _bad: bad }
     }

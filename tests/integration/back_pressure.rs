@@ -7,7 +7,7 @@ use serde_json::json;
 use super::uploads::write_pattern;
 use crate::harness::pattern::Check;
 use crate::harness::wait::settled;
-use crate::harness::{Client, Gate, Gateway, Reply, Upstream, eventually, no_op};
+use crate::harness::{Client, Gate, Gateway, Reply, Upstream, no_op};
 
 /// More than any system keeps on the way.
 const BODY: u64 = 256 << 20;
@@ -42,7 +42,7 @@ fn a_client_that_does_not_read_stops_the_upstream() {
     let upstream = Upstream::start();
     upstream.on("/body", Reply::pattern(BODY));
     let gateway = gateway(&upstream);
-    eventually("it is ready", Duration::from_secs(5), || gateway.get("/__ready").status() == 200);
+    gateway.wait_until_ready();
     let before = gateway.anonymous_kib();
     let mut clients: Vec<_> = (0..readers)
         .map(|_| {
@@ -72,7 +72,7 @@ fn an_upstream_that_does_not_read_stops_the_client() {
     upstream.read_bodies_after(&gate);
     upstream.on("POST /body", Reply::text("taken"));
     let gateway = gateway(&upstream);
-    eventually("it is ready", Duration::from_secs(5), || gateway.get("/__ready").status() == 200);
+    gateway.wait_until_ready();
     let before = gateway.anonymous_kib();
     let mut client = Client::connect(gateway.address());
     client.send_head("POST", "/body", &[("Content-Length", &BODY.to_string())]).unwrap();

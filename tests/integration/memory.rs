@@ -27,7 +27,7 @@ fn it_starts_small() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream);
     // Its cores answer a moment before the code of the start is let go, and it is ready after that.
-    eventually("it is ready", Duration::from_secs(5), || gateway.get("/__ready").status() == 200);
+    gateway.wait_until_ready();
     let kib = gateway.resident_kib();
     assert!(kib <= START_KIB_MAX, "{kib} KiB after the start");
 }

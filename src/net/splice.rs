@@ -80,25 +80,33 @@ pub enum Cut {
     Sink(io::Error),
 }
 
-/// While a socket is spliced it must not block the core; the ring wants the opposite, so the flag is put back.
-struct NonBlocking(RawFd);
+/// While a socket is spliced it must not block the core; the ring wants the opposite, so the flag is put back when the last
+/// transfer ends: one may go on in each direction.
+struct NonBlocking<'s>(&'s Stream);
 
-impl NonBlocking {
-    fn set(socket: RawFd) -> NonBlocking {
-        if !super::driver::is_epoll() {
-            // SAFETY: changes a flag of a descriptor that its owner keeps open meanwhile.
-            unsafe { libc::fcntl(socket, libc::F_SETFL, libc::O_NONBLOCK) };
+impl NonBlocking<'_> {
+    fn set(stream: &Stream) -> NonBlocking<'_> {
+        if stream.transfers().replace(stream.transfers().get() + 1) == 0 {
+            set_flags(stream.socket(), libc::O_NONBLOCK);
         }
-        NonBlocking(socket)
+        NonBlocking(stream)
     }
 }
 
-impl Drop for NonBlocking {
+impl Drop for NonBlocking<'_> {
     fn drop(&mut self) {
-        if !super::driver::is_epoll() {
-            // SAFETY: as above.
-            unsafe { libc::fcntl(self.0, libc::F_SETFL, 0) };
+        let left = self.0.transfers().get() - 1;
+        self.0.transfers().set(left);
+        if left == 0 {
+            set_flags(self.0.socket(), 0);
         }
+    }
+}
+
+fn set_flags(socket: RawFd, flags: libc::c_int) {
+    if !super::driver::is_epoll() {
+        // SAFETY: changes a flag of a descriptor that its owner, whom the callers borrow, keeps open meanwhile.
+        unsafe { libc::fcntl(socket, libc::F_SETFL, flags) };
     }
 }
 
@@ -113,7 +121,7 @@ pub async fn transfer(
     progress: impl Fn(),
 ) -> Result<(), Cut> {
     let pipe = Pipe::take().map_err(Cut::Source)?;
-    let _flags = (NonBlocking::set(from.socket()), NonBlocking::set(to.socket()));
+    let _flags = (NonBlocking::set(from), NonBlocking::set(to));
     let mut in_pipe = 0usize;
     while left > 0 || in_pipe > 0 {
         let mut moved = false;

@@ -1,6 +1,6 @@
 //! `Stream`: one connection, read and written with owned buffers, with a deadline on whatever is in flight.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -23,6 +23,8 @@ pub struct Stream {
     watch: Watch,
     tcp: UnsafeCell<TcpStream>,
     socket: RawFd,
+    /// Transfers by a pipe that this is an end of: at most one in each direction.
+    transfers: Cell<u8>,
     tls: Option<Box<Tls>>,
 }
 
@@ -31,7 +33,13 @@ impl Stream {
         let socket = tcp.as_raw_fd();
         // Without it a head and a late body chunk wait for each other's acknowledgement. A failure costs only speed.
         let _ = tcp.set_nodelay(true);
-        Stream { watch: Watch::new(socket), tcp: UnsafeCell::new(tcp), socket, tls: None }
+        Stream {
+            watch: Watch::new(socket),
+            tcp: UnsafeCell::new(tcp),
+            socket,
+            transfers: Cell::new(0),
+            tls: None,
+        }
     }
 
     /// The same connection, encrypted from its next byte on; [`Stream::handshake`] comes first.
@@ -86,6 +94,10 @@ impl Stream {
 
     pub fn socket(&self) -> RawFd {
         self.socket
+    }
+
+    pub(super) fn transfers(&self) -> &Cell<u8> {
+        &self.transfers
     }
 
     /// The deadline of this connection's current step.

@@ -1,6 +1,6 @@
 //! Bodies of requests: streamed, answered early, announced by Expect.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -89,6 +89,29 @@ fn an_early_answer_reaches_the_client_that_is_still_sending() {
         413,
         "and the gateway goes on"
     );
+}
+
+#[test]
+fn bodies_that_go_both_ways_at_once_hold_up_nobody() {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let upstream = Upstream::start();
+    upstream.on_head("/up", Reply::pattern(100_000).drip(20_000, PAUSE));
+    let mut post = no_op("POST", "/up", &upstream.url());
+    post["timeout"] = json!("30s");
+    let gateway = Gateway::with(json!({"endpoints": [post]})).workers(1).start();
+    let mut client = Client::connect(gateway.address());
+    client.send_head("POST", "/up", &[("Content-Length", "65536")]).unwrap();
+    assert_eq!(client.read_head("POST").unwrap().status, 200);
+    // The upload ends while the answer goes on.
+    write_pattern(&mut client, 0, 65_536, None).unwrap();
+    let mut longest = Duration::ZERO;
+    for _ in 0..30 {
+        let asked = Instant::now();
+        assert_eq!(gateway.get("/__health").status(), 200);
+        longest = longest.max(asked.elapsed());
+        std::thread::sleep(PAUSE / 10);
+    }
+    assert!(longest < PAUSE / 2, "another client waited for {longest:?}");
 }
 
 #[test]

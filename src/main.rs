@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: shoal::net::memory::Allocator = shoal::net::memory::Allocator;
 
 fn main() -> ExitCode {
     shoal::net::memory::prefer_small_pages();

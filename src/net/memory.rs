@@ -1,4 +1,61 @@
-//! How the process asks the kernel for memory.
+//! Where the process has its memory from.
+
+use std::alloc::{GlobalAlloc, Layout};
+
+use libmimalloc_sys::{mi_malloc, mi_realloc, mi_zalloc};
+use mimalloc::MiMalloc;
+
+/// The alignment that memory of so many bytes or more has without being asked for.
+const ALIGNMENT: usize = 16;
+
+/// mimalloc, asked for what is needed: the crate's own allocator has even a vector of bytes aligned on purpose, for which
+/// mimalloc takes a longer way and a larger block.
+#[derive(Debug)]
+pub struct Allocator;
+
+fn is_aligned_anyway(align: usize, size: usize) -> bool {
+    align <= ALIGNMENT && align <= size
+}
+
+// SAFETY: each function gives what mimalloc gives, which fulfils this contract. What is not asked for by its alignment has
+// the alignment of every object that fits into it, up to 16 bytes, as `malloc` promises (C17 section 7.22.3).
+unsafe impl GlobalAlloc for Allocator {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_aligned_anyway(layout.align(), layout.size()) {
+            // SAFETY: any size may be asked for.
+            return unsafe { mi_malloc(layout.size()) }.cast();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_aligned_anyway(layout.align(), layout.size()) {
+            // SAFETY: any size may be asked for.
+            return unsafe { mi_zalloc(layout.size()) }.cast();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise; all memory is mimalloc's.
+        unsafe { MiMalloc.dealloc(place, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if is_aligned_anyway(layout.align(), size) {
+            // SAFETY: the caller's promise; all memory is mimalloc's.
+            return unsafe { mi_realloc(place.cast(), size) }.cast();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.realloc(place, layout, size) }
+    }
+}
 
 /// Asks for pages of 4 KiB. With transparent huge pages the allocator's first touch of an arena costs 2 MiB each, which
 /// doubles what an idle gateway keeps resident; the buffers of the hot path are small and few. A refusal is harmless.
@@ -45,6 +102,27 @@ fn unchanged_ranges<'m>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_aligned_as_asked_for_whatever_its_size() {
+        for align in [1, 2, 4, 8, 16, 32, 64, 4096] {
+            for size in [1, 3, 8, 15, 16, 17, 24, 40, 600, 1000, 1025, 2688, 70_000] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                // SAFETY: the size is not zero, and the memory is given back with the layout it then has.
+                unsafe {
+                    let place = Allocator.alloc(layout);
+                    assert_eq!(place.addr() % align, 0, "{size} by {align}");
+                    place.write_bytes(7, size);
+                    let place = Allocator.realloc(place, layout, size + 9);
+                    assert_eq!((place.addr() % align, *place), (0, 7), "{size} by {align}");
+                    Allocator.dealloc(place, Layout::from_size_align(size + 9, align).unwrap());
+                    let place = Allocator.alloc_zeroed(layout);
+                    assert_eq!((place.addr() % align, *place.add(size - 1)), (0, 0));
+                    Allocator.dealloc(place, layout);
+                }
+            }
+        }
+    }
 
     #[test]
     fn only_what_nobody_has_written_to_is_let_go() {

@@ -1,9 +1,11 @@
 //! `Stream`: one connection, read and written with owned buffers, with a deadline on whatever is in flight.
 
 use std::cell::{Cell, UnsafeCell};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::pin::pin;
 use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
@@ -106,8 +108,8 @@ impl Stream {
     }
 
     /// Appends what arrives to the buffer's spare room, which must not be empty. `Ok(0)` is the end of the stream.
-    pub async fn read<B: Bytes>(&self, buffer: B) -> (io::Result<usize>, B) {
-        self.read_at_most(buffer, usize::MAX).await
+    pub fn read<B: Bytes>(&self, buffer: B) -> impl Future<Output = (io::Result<usize>, B)> {
+        self.read_at_most(buffer, usize::MAX)
     }
 
     /// The same, but leaves what lies beyond `count` bytes in the socket.
@@ -119,7 +121,10 @@ impl Stream {
         if let Some(tls) = &self.tls {
             return Box::pin(tls.read(self, buffer, count)).await;
         }
-        let (result, spare) = self.tcp_mut().read(Spare { bytes: buffer, count_max: count }).await;
+        // Pinned where it is made. Awaiting it in one expression would copy it twice, and a copy of what has just been written
+        // waits for the writes before it, which are those to the ring, to reach the cache.
+        let reading = pin!(self.tcp_mut().read(Spare { bytes: buffer, count_max: count }));
+        let (result, spare) = reading.await;
         match self.told(result) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Box::pin(self.read_when_readable(spare)).await
@@ -184,7 +189,8 @@ impl Stream {
         }
         let mut unsent = Unsent { bytes, from };
         while unsent.from < unsent.bytes.vec().len() {
-            let (result, returned) = self.tcp_mut().write(unsent).await;
+            let writing = pin!(self.tcp_mut().write(unsent));
+            let (result, returned) = writing.await;
             unsent = returned;
             match self.told(result) {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), unsent.bytes),

@@ -31,7 +31,7 @@ pub fn pooled() -> usize {
 }
 
 /// An owned, growable byte buffer; those of [`BUFFER_BYTES`] and of [`SMALL_BYTES`] are pooled per core.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buffer(Vec<u8>);
 
 impl Buffer {
@@ -47,12 +47,15 @@ impl Buffer {
         Buffer(pooled.unwrap_or_else(|| Vec::with_capacity(SMALL_BYTES)))
     }
 
-    /// A buffer outside the pool's size, for bodies that are larger.
+    /// A buffer with so much room: the pools' where one is large enough.
     pub fn with_capacity(bytes: usize) -> Buffer {
-        if bytes <= BUFFER_BYTES {
-            return Buffer::take();
+        if bytes <= SMALL_BYTES {
+            Buffer::small()
+        } else if bytes <= BUFFER_BYTES {
+            Buffer::take()
+        } else {
+            Buffer(Vec::with_capacity(bytes))
         }
-        Buffer(Vec::with_capacity(bytes))
     }
 
     /// The bytes as a plain vector, which the pool then never sees again.

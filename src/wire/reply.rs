@@ -4,6 +4,7 @@ use super::body::Body;
 use super::http1::client::Upload;
 use super::http1::encode;
 use crate::message::headers::is_same_word;
+use crate::net::buffer::Buffer;
 
 /// An answer on its way to the client. Framing, Date and Connection headers are the protocol's business.
 pub struct Reply {
@@ -45,9 +46,11 @@ impl Reply {
 }
 
 /// Header lines in wire form, `Name: value` and a line end each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct HeaderBlock {
-    bytes: Vec<u8>,
+    bytes: Buffer,
+    /// Where the lines begin: what lies before them is room for lines that are to come first.
+    from: usize,
     /// Of the headers that what follows depends on, those that are here: noted when they come, never searched for.
     pub has_date: bool,
     pub has_content_type: bool,
@@ -56,7 +59,15 @@ pub struct HeaderBlock {
 
 impl HeaderBlock {
     pub fn with_capacity(bytes: usize) -> HeaderBlock {
-        HeaderBlock { bytes: Vec::with_capacity(bytes), ..HeaderBlock::default() }
+        HeaderBlock { bytes: Buffer::with_capacity(bytes), ..HeaderBlock::default() }
+    }
+
+    /// An empty block in which lines can be put before all others without moving them.
+    pub fn with_room_before(room: usize, bytes: usize) -> HeaderBlock {
+        let mut block = HeaderBlock::with_capacity(room + bytes);
+        block.bytes.resize(room, 0);
+        block.from = room;
+        block
     }
 
     /// Appends a line. Bytes that could end a line or a message are left out of the value, so no caller can be tricked
@@ -88,6 +99,18 @@ impl HeaderBlock {
         self.bytes.extend_from_slice(lines);
     }
 
+    /// Puts lines that were made when the configuration was compiled before all that is here.
+    pub fn prepend_lines(&mut self, lines: &[u8]) {
+        debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"));
+        match self.from.checked_sub(lines.len()) {
+            Some(from) => {
+                self.bytes[from..self.from].copy_from_slice(lines);
+                self.from = from;
+            }
+            None => drop(self.bytes.splice(self.from..self.from, lines.iter().copied())),
+        }
+    }
+
     /// Puts lines of another block before all that is here.
     pub fn prepend(&mut self, mut other: HeaderBlock) {
         other.append(self);
@@ -96,19 +119,19 @@ impl HeaderBlock {
 
     /// Appends all lines of another block.
     pub fn append(&mut self, other: &HeaderBlock) {
-        self.bytes.extend_from_slice(&other.bytes);
+        self.bytes.extend_from_slice(other.as_bytes());
         self.has_date |= other.has_date;
         self.has_content_type |= other.has_content_type;
         self.has_content_encoding |= other.has_content_encoding;
     }
 
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(self.from..).unwrap_or_default()
     }
 
     /// The lines as pairs.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.bytes.split(|byte| *byte == b'\n').filter_map(|line| {
+        self.as_bytes().split(|byte| *byte == b'\n').filter_map(|line| {
             let line = line.strip_suffix(b"\r")?;
             let colon = memchr::memchr(b':', line)?;
             Some((&line[..colon], line[colon + 1..].trim_ascii()))
@@ -139,6 +162,22 @@ mod tests {
         block.prepend(other);
         assert_eq!(block.as_bytes(), b"Content-Type: a/b\r\nVary: Origin\r\nVary: Accept\r\n");
         assert!(block.has_content_type && !block.has_date);
+    }
+
+    #[test]
+    fn lines_come_before_the_others_whether_or_not_room_was_left_for_them() {
+        for room in [0, 3, 7, 11, 100] {
+            let mut block = HeaderBlock::with_room_before(room, 20);
+            block.push(b"c", b"3");
+            block.prepend_lines(b"b: 2\r\n");
+            block.prepend_lines(b"a: 1\r\n");
+            block.push(b"d", b"4");
+            assert_eq!(block.as_bytes(), b"a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n", "{room}");
+            assert_eq!(block.iter().count(), 4);
+            let mut copy = HeaderBlock::default();
+            copy.append(&block);
+            assert_eq!(copy.as_bytes(), block.as_bytes());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::server::write_deadline;
 use super::{chunked, encode};
 use crate::message::date::DateCache;
 use crate::message::sniff;
-use crate::net::buffer::{BUFFER_BYTES, Buffer, SMALL_BYTES};
+use crate::net::buffer::{BUFFER_BYTES, Buffer};
 use crate::net::clock;
 use crate::net::{Stream, splice};
 use crate::wire::body::Body;
@@ -69,7 +69,7 @@ pub fn whole(reply: &mut Reply, how: How<'_>) -> Option<(Buffer, usize)> {
     };
     let copied = if bodiless || matches!(reply.body, Body::Upstream(_)) { 0 } else { here.len() };
     let room = HEAD_BYTES_USUAL + copied;
-    let mut out = if room <= SMALL_BYTES { Buffer::small() } else { Buffer::with_capacity(room) };
+    let mut out = Buffer::with_capacity(room);
     begin(&mut out, reply, if bodiless { &[] } else { here }, how);
     if !matches!(reply.status, 204 | 304) && reply.status >= 200 {
         encode::content_length(&mut out, here.len() as u64);

@@ -36,7 +36,7 @@ impl Gateway {
         call: &Call<'_>,
         destination: &Destination<'_>,
         cache: &HttpCache,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let look = Look::new(cache, call, destination);
         let is_cacheable = matches!(&*call.method, "GET" | "HEAD")
             && look.asked.header(b"range").is_empty()
@@ -61,7 +61,7 @@ impl Gateway {
         destination: &Destination<'_>,
         look: &Look<'_>,
         note: Option<&ExchangeNote<'_, '_>>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let cache = look.cache;
         let wishes = &look.asked.wishes;
         let Some(kept) = cache.get(&look.name) else {
@@ -69,8 +69,9 @@ impl Gateway {
                 tell_kept(note, 504, 0);
                 return not_there(&self.limiter, backend, call);
             }
-            let fetched = self.send(backend, call, destination, note).await?;
-            return look.keep(&self.limiter, backend, call, fetched).await;
+            let sent = self.send(backend, call, destination, note).await;
+            tell(note, &sent);
+            return look.keep(&self.limiter, backend, call, sent?).await;
         };
         let fits = kept.fits(&look.asked);
         let freshness =
@@ -84,6 +85,7 @@ impl Gateway {
             Freshness::Transparent => None,
         };
         let sent = self.send(backend, asking.as_ref().unwrap_or(call), destination, note).await;
+        tell(note, &sent);
         let is_get = call.method == "GET";
         let covers = || fits && is_get && kept.serves_on_error(wishes, now_ms());
         match sent {
@@ -107,6 +109,13 @@ impl Gateway {
                 look.keep(&self.limiter, backend, call, fetched).await
             }
         }
+    }
+}
+
+/// The upstream has answered.
+fn tell(note: Option<&ExchangeNote<'_, '_>>, sent: &Result<Fetched, Failure>) {
+    if let Some(note) = note {
+        note.tell(sent);
     }
 }
 
@@ -138,7 +147,7 @@ impl<'c> Look<'c> {
         backend: &BackendPlan,
         call: &Call<'_>,
         mut fetched: Fetched,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let status = fetched.response.head.status;
         let is_read = backend.answers_raw()
             || matches!(status, 200 | 201)
@@ -178,7 +187,7 @@ impl<'c> Look<'c> {
         limiter: &Limiter,
         mut kept: Kept,
         mut fetched: Fetched,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let is_short = match fetched.response.length_left() {
             Some(length) => length <= BODY_BYTES_MAX as u64,
             None => kept.is_of_use() && !is_stream(&kept),
@@ -227,7 +236,7 @@ impl<'c> Look<'c> {
         call: &Call<'_>,
         kept: &Kept,
         fetched: Fetched,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let news = crossing(&fetched.response);
         let renewed = kept.validated(&self.asked, news);
         let answer = given_again(limiter, backend, call, &renewed);
@@ -296,7 +305,11 @@ fn validating<'x>(call: &Call<'x>, kept: &Kept) -> Option<Call<'x>> {
 }
 
 /// The client wants nothing but what is kept, and nothing is.
-fn not_there(limiter: &Limiter, backend: &BackendPlan, call: &Call<'_>) -> Result<Answer, Failure> {
+fn not_there(
+    limiter: &Limiter,
+    backend: &BackendPlan,
+    call: &Call<'_>,
+) -> Result<Box<Answer>, Failure> {
     let nothing = Kept::new(&Asked::new(Vec::new(), None), 504, std::iter::empty(), false);
     given_again(limiter, backend, call, &nothing)
 }
@@ -307,7 +320,7 @@ fn given_again(
     backend: &BackendPlan,
     call: &Call<'_>,
     kept: &Kept,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     if backend.answers_raw() {
         return Ok(raw(kept));
     }
@@ -330,25 +343,25 @@ fn given_again(
 }
 
 /// An answer that turned out too large, of which this much was read. Its own head is gone by then.
-fn read_ahead(kept: &Kept, mut fetched: Fetched, bytes: Vec<u8>) -> Answer {
+fn read_ahead(kept: &Kept, mut fetched: Fetched, bytes: Vec<u8>) -> Box<Answer> {
     fetched.response.put_back(bytes);
     let body = if fetched.unpack {
         Body::Unpacked(Box::new(Unpacked::new(fetched.response)))
     } else {
         Body::Upstream(fetched.response)
     };
-    Answer { body: Some(body), ..raw(kept) }
+    Box::new(Answer { body: Some(body), ..*raw(kept) })
 }
 
-fn raw(kept: &Kept) -> Answer {
+fn raw(kept: &Kept) -> Box<Answer> {
     let mut headers = HeaderBlock::with_capacity(kept.headers.as_bytes().len());
     headers.append(&kept.headers);
-    Answer {
+    Box::new(Answer {
         data: crate::json::Document::empty(),
         is_complete: true,
         status: kept.status,
         headers,
         body: Some(Body::Bytes(kept.body.clone())),
         upload: None,
-    }
+    })
 }

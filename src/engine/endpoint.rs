@@ -19,7 +19,8 @@ use crate::shared::refusals::Bound;
 use crate::stage::ids::EndpointId;
 use crate::stage::watch::End;
 use crate::stage::{
-    AddedHeaders, Answer, CallBody, Cause, Claims, Exchange, Failure, Outcome, PipeCall, Watch,
+    AddedHeaders, Answer, CallBody, Cause, Claims, Exchange, Failure, Headers, Outcome, PipeCall,
+    Watch,
 };
 use crate::wire::body::CollectError;
 use crate::wire::http1::body::ReadError;
@@ -111,15 +112,22 @@ impl Gateway {
         exchange: &mut Exchange<'_>,
     ) -> Outcome {
         exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
-        if endpoint.needs_whole_body()
+        if matches!(exchange.body, CallBody::Stream(_))
+            && endpoint.needs_whole_body()
             && let Err(failure) = Box::pin(keep_body(&self.limiter, exchange)).await
         {
             return failure.into();
         }
         let exchange = &*exchange;
-        let headers = headers::forwarded(exchange, &endpoint.headers);
-        let is_one_call = matches!(&endpoint.pipe, Pipe::Single(backend) if backend.concurrent <= 1)
-            && self.endpoints[id.index()].pipe.is_empty();
+        let mut headers = Headers::new();
+        headers::forward(exchange, &endpoint.headers, &mut headers);
+        let one_call = match &endpoint.pipe {
+            Pipe::Single(backend) if backend.concurrent <= 1 => {
+                self.endpoints[id.index()].pipe.is_empty().then_some(&**backend)
+            }
+            _ => None,
+        };
+        let is_one_call = one_call.is_some();
         let begin = |watch| PipeNote::begin(watch, id, &headers, is_one_call);
         let mut note = exchange.watch.map(begin);
         let began_ns = note.as_ref().filter(|_| is_one_call).map_or(0, |note| note.began_ns);
@@ -132,7 +140,17 @@ impl Gateway {
             span: note.as_ref().map_or(0, |note| note.span),
             began_ns,
         };
-        let outcome = self.piped(id, &context).await;
+        let outcome = match one_call {
+            // The usual endpoint, without the steps in between that only others need.
+            Some(backend)
+                if endpoint.shadows.is_none()
+                    && endpoint.static_data.is_none()
+                    && exchange.added.is_empty() =>
+            {
+                self.call_once(backend, &context).await
+            }
+            _ => task::boxed(|| self.piped(id, &context)).await,
+        };
         if let Some(note) = &mut note {
             note.tell(End::of(&outcome));
         }
@@ -179,10 +197,6 @@ impl Gateway {
         }
         let mut outcome = match (&endpoint.pipe, headers::unsendable(exchange, &endpoint.headers)) {
             (_, Some(failure)) => failure.into(),
-            // The usual endpoint, without the steps in between that only others need.
-            (Pipe::Single(backend), None) if backend.concurrent <= 1 => {
-                self.call_once(backend, context).await
-            }
             (pipe, None) => self.run_pipe(pipe, context).await,
         };
         if let Some(statics) = &endpoint.static_data {
@@ -256,7 +270,8 @@ impl Gateway {
         if headers::unsendable(&exchange, &endpoint.headers).is_some() {
             return;
         }
-        let headers = headers::forwarded(&exchange, &endpoint.headers);
+        let mut headers = Headers::new();
+        headers::forward(&exchange, &endpoint.headers, &mut headers);
         let context = Context {
             exchange: &exchange,
             headers: &headers,
@@ -268,9 +283,8 @@ impl Gateway {
         };
         let outcome = self.run_pipe(&shadows.pipe, &context).await;
         // An answer that would pass through is read to its end, so that its connection can be used again.
-        if let Some(Answer { body: Some(crate::wire::Body::Upstream(mut response)), .. }) =
-            outcome.answer
-        {
+        let body = outcome.answer.and_then(|answer| answer.body);
+        if let Some(crate::wire::Body::Upstream(mut response)) = body {
             let mut dropped = Vec::with_capacity(4096);
             while matches!(response.read_into(&mut dropped).await, Ok(true)) {
                 dropped.clear();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::Gateway;
 use super::bounds::Limiter;
 use super::hosts::{Destination, Moved, is_https};
+use super::reply::LINES_BYTES_USUAL;
 use super::request_head::RequestHead;
 use super::retry::{self, Attempts};
 use super::watched::{CallNote, ExchangeNote};
@@ -117,19 +118,18 @@ impl Gateway {
     /// One call, which the watchers are told of.
     pub(super) async fn call_once(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
         let begin = |watch| CallNote::begin(watch, backend, context);
-        let mut note = context.exchange.watch.map(begin);
+        let note = context.exchange.watch.map(begin);
         let span = note.as_ref().map_or(context.span, |note| note.span);
-        let outcome = match self.prepare(backend, &Context { span, ..*context }) {
-            Ok((call, to)) if backend.is_plain => self.perform(backend, &call, &to).await.into(),
-            Ok((mut call, to)) => {
-                task::boxed(|| self.perform_staged(backend, &mut call, &to)).await
-            }
-            Err(failure) => failure.into(),
+        let (mut call, to) = match self.prepare(backend, context, span) {
+            Ok(prepared) => prepared,
+            Err(failure) => return told(note, failure.into()),
         };
-        if let Some(note) = &mut note {
-            note.tell(End::of(&outcome));
-        }
-        outcome
+        let outcome = if backend.is_plain {
+            self.perform(backend, &call, &to).await.into()
+        } else {
+            task::boxed(|| self.perform_staged(backend, &mut call, &to)).await
+        };
+        told(note, outcome)
     }
 
     /// Chooses a host and fills the URL and the headers.
@@ -137,6 +137,7 @@ impl Gateway {
         &'x self,
         backend: &'x BackendPlan,
         context: &Context<'x>,
+        span: SpanId,
     ) -> Result<(Call<'x>, Destination<'x>), Failure> {
         let destination = self.destination(backend).ok_or_else(no_hosts)?;
         let host = &*destination.host;
@@ -168,7 +169,7 @@ impl Gateway {
             deadline: context.deadline,
             pattern_range,
             notes: Notes::default(),
-            span: context.span,
+            span,
         };
         Ok((call, destination))
     }
@@ -229,32 +230,27 @@ impl Gateway {
         backend: &BackendPlan,
         call: &Call<'_>,
         destination: &Destination<'_>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let note = call.exchange.watch.map(|watch| ExchangeNote::begin(watch, backend, call));
-        let fetched = self.send(backend, call, destination, note.as_ref()).await?;
-        let answer = finish(&self.limiter, backend, call, fetched).await;
+        let sent = self.send(backend, call, destination, note.as_ref()).await;
+        if let Some(note) = &note {
+            note.tell(&sent);
+        }
+        let answer = match sent {
+            // Here and not in `finish`: the usual way has as few futures in each other as can be.
+            Ok(fetched) if backend.answers_raw() => Ok(pass_through(fetched)),
+            Ok(fetched) => decode(&self.limiter, backend, call, fetched).await,
+            Err(failure) => Err(failure),
+        };
         if let Some(note) = &note {
             note.tell_read();
         }
         answer
     }
 
-    /// Sends the request and follows redirects as Go's client does (specification, section 2.9), and has it noted.
+    /// Sends the request and follows redirects as Go's client does (specification, section 2.9). The caller tells the note
+    /// what came of it.
     pub(super) async fn send(
-        &self,
-        backend: &BackendPlan,
-        call: &Call<'_>,
-        destination: &Destination<'_>,
-        note: Option<&ExchangeNote<'_, '_>>,
-    ) -> Result<Fetched, Failure> {
-        let sent = self.send_unwatched(backend, call, destination, note).await;
-        if let Some(note) = note {
-            note.tell(&sent);
-        }
-        sent
-    }
-
-    async fn send_unwatched(
         &self,
         backend: &BackendPlan,
         call: &Call<'_>,
@@ -473,6 +469,14 @@ fn exchange_failure(method: &str, url: &Url, error: UpstreamError) -> Failure {
     }
 }
 
+/// The watchers hear of a call's end.
+fn told(note: Option<CallNote<'_>>, outcome: Outcome) -> Outcome {
+    if let Some(mut note) = note {
+        note.tell(End::of(&outcome));
+    }
+    outcome
+}
+
 /// Keeps the client's body, for backends that may have to send it twice.
 async fn kept(limiter: &Limiter, call: &Call<'_>) -> Result<Option<Rc<Vec<u8>>>, Failure> {
     match &call.body {
@@ -535,7 +539,7 @@ pub(super) async fn finish(
     backend: &BackendPlan,
     call: &Call<'_>,
     fetched: Fetched,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     if backend.answers_raw() {
         return Ok(pass_through(fetched));
     }
@@ -543,9 +547,9 @@ pub(super) async fn finish(
 }
 
 /// The upstream's own answer, for the client.
-pub(super) fn pass_through(fetched: Fetched) -> Answer {
+pub(super) fn pass_through(fetched: Fetched) -> Box<Answer> {
     let Fetched { response, upload, unpack, .. } = fetched;
-    let mut headers = HeaderBlock::with_capacity(response.head.head_len);
+    let mut headers = HeaderBlock::with_room_before(LINES_BYTES_USUAL, response.head.head_len);
     let fields = response.head.headers();
     for (name, value) in fields.iter() {
         let is = |other: &str| is_same_word(name, other.as_bytes());
@@ -562,7 +566,14 @@ pub(super) fn pass_through(fetched: Fetched) -> Answer {
     } else {
         Body::Upstream(response)
     };
-    Answer { data: Document::empty(), is_complete: true, status, headers, body: Some(body), upload }
+    Box::new(Answer {
+        data: Document::empty(),
+        is_complete: true,
+        status,
+        headers,
+        body: Some(body),
+        upload,
+    })
 }
 
 /// Judges the status, reads the body and makes data of it.
@@ -571,7 +582,7 @@ async fn decode(
     backend: &BackendPlan,
     call: &Call<'_>,
     mut fetched: Fetched,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     let status = fetched.response.head.status;
     if matches!(status, 200 | 201) {
         let read = read_body(limiter, call.exchange.watch, &mut fetched).await?;
@@ -583,7 +594,7 @@ async fn decode(
         return Err(plain_failure(backend, status, &url));
     }
     let content_type = content_type(&fetched.response);
-    let body = error_body(limiter, call.exchange.watch, &mut fetched).await;
+    let body = Box::pin(error_body(limiter, call.exchange.watch, &mut fetched)).await;
     failed(backend, status, content_type, body)
 }
 
@@ -592,7 +603,7 @@ pub(super) fn decoded(
     limiter: &Limiter,
     backend: &BackendPlan,
     read: ReadBody,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     let decoded = backend.decoder.decode_by(backend.json_rules, read.bytes, read.is_cut);
     let mut data = decoded.map_err(|error| {
         limiter.note_decoding(&error);
@@ -625,13 +636,15 @@ pub(super) fn failed(
     status: u16,
     content_type: String,
     body: String,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     let StatusRule::Details(name) = &backend.statuses else {
         return Err(Failure::new(Cause::StatusPassedOn(status), body).typed(Some(content_type)));
     };
     let mut data = Document::empty();
     data.set(&format!("error_{name}"), error_details(status, body, content_type));
-    Ok(Answer { status, ..Answer::of_data(data, false) })
+    let mut answer = Answer::of_data(data, false);
+    answer.status = status;
+    Ok(answer)
 }
 
 /// The object that `return_error_details` makes of a failed call; empty members are left out.
@@ -700,9 +713,8 @@ async fn read_unwatched(limiter: &Limiter, fetched: &mut Fetched) -> Result<Read
     let packed = is_gzip(&fetched.response);
     let read = match fetched.upload.take() {
         None => collect(limiter, &mut fetched.response).await,
-        Some(upload) => {
-            let mut collected = std::pin::pin!(collect(limiter, &mut fetched.response));
-            let mut upload = upload;
+        Some(mut upload) => {
+            let mut collected = Box::pin(collect(limiter, &mut fetched.response));
             match task::first_of(collected.as_mut(), upload.as_mut()).await {
                 task::First::Left(read) => read,
                 task::First::Right(_) => collected.await,

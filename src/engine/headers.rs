@@ -18,10 +18,14 @@ pub fn agent() -> &'static [u8] {
     AGENT.as_bytes()
 }
 
-/// The headers for the backends of an endpoint, before any backend's own list narrows them.
-pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> Headers<'x> {
+/// Appends the headers for the backends of an endpoint, before any backend's own list narrows them. They are filled in where
+/// they stay.
+pub fn forward<'x>(
+    exchange: &'x Exchange<'_>,
+    allowed: &ForwardedHeaders,
+    headers: &mut Headers<'x>,
+) {
     let head: &'x RequestHead = exchange.head;
-    let mut headers = Headers::new();
     let mut agent_passed = false;
     let fields = head.headers();
     for (name, value) in fields.iter() {
@@ -55,7 +59,6 @@ pub fn forwarded<'x>(exchange: &'x Exchange<'_>, allowed: &ForwardedHeaders) -> 
     } else {
         headers.push(Header::new(b"User-Agent", agent()));
     }
-    headers
 }
 
 /// Lines of stages that go to the backends.

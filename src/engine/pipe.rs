@@ -14,7 +14,8 @@ use crate::wire::Body;
 /// Answers merged so far.
 #[derive(Default)]
 struct Merger {
-    data: Option<Document>,
+    /// The first one, which the others went into.
+    base: Option<Box<Answer>>,
     is_complete: bool,
     failures: Vec<Failure>,
     merged: usize,
@@ -30,19 +31,19 @@ impl Merger {
         let whole = answer.is_complete && !answer.data.is_null();
         self.is_complete = whole && (self.merged == 0 || self.is_complete);
         self.merged += 1;
-        match &mut self.data {
-            None => self.data = Some(answer.data),
-            Some(data) => data.merge(answer.data),
+        match &mut self.base {
+            None => self.base = Some(answer.data_alone()),
+            Some(base) => base.data.merge(answer.data),
         }
     }
 
     fn finish(self) -> Outcome {
-        match self.data {
+        match self.base {
             None => Outcome::from(Failure::merged(self.failures)),
-            Some(data) => {
-                let is_complete = self.is_complete && self.failures.is_empty();
+            Some(mut base) => {
+                base.is_complete = self.is_complete && self.failures.is_empty();
                 let failure = (!self.failures.is_empty()).then(|| Failure::merged(self.failures));
-                Outcome { answer: Some(Answer::of_data(data, is_complete)), failure }
+                Outcome { answer: Some(base), failure }
             }
         }
     }
@@ -55,12 +56,12 @@ impl Gateway {
             Pipe::Single(backend) => self.call(backend, context).await,
             Pipe::Parallel { backends, budget_ms, flatmap } => {
                 let context = context.within(*budget_ms);
-                let merged = task::boxed(|| self.run_parallel(backends, &context)).await;
+                let merged = self.run_parallel(backends, &context).await;
                 flat_mapped(merged, flatmap.as_ref())
             }
             Pipe::Sequential { calls, budget_ms, propagated, flatmap } => {
                 let context = context.within(*budget_ms);
-                let merged = task::boxed(|| self.run_sequential(calls, propagated, &context)).await;
+                let merged = self.run_sequential(calls, propagated, &context).await;
                 flat_mapped(merged, flatmap.as_ref())
             }
             Pipe::Unbuilt(why) => Failure::new(Cause::Unbuilt, &**why).into(),
@@ -95,7 +96,7 @@ impl Gateway {
                 &backend.template.step_values(),
                 propagated,
                 &answers,
-                merger.data.as_ref(),
+                merger.base.as_ref().map(|base| &base.data),
             );
             let context = Context { extra_params: &params, ..*context };
             let mut outcome = self.call(backend, &context).await;

@@ -13,6 +13,8 @@ pub const NOT_COMPLETED: &[u8] = b"X-Krakend-Completed: false\r\n";
 
 /// Room for the headers of most answers.
 const HEADER_BYTES_USUAL: usize = 512;
+/// Room for the gateway's own lines before those of an answer that passes through.
+pub const LINES_BYTES_USUAL: usize = 128;
 
 /// What the client gets.
 pub fn of_outcome(
@@ -21,35 +23,36 @@ pub fn of_outcome(
     exchange: &Exchange<'_>,
     outcome: Outcome,
 ) -> Reply {
+    if let Some(answer) = outcome.answer {
+        return of_answer(router, endpoint, exchange, answer);
+    }
     let mut headers = HeaderBlock::with_capacity(HEADER_BYTES_USUAL);
     headers.push_lines(router.version_line.as_bytes());
-    match outcome {
-        Outcome { answer: Some(answer), .. } => of_answer(endpoint, exchange, answer, headers),
-        Outcome { failure: Some(failure), .. } => of_failure(router, failure, headers),
-        Outcome { .. } => {
-            headers.push_lines(NOT_COMPLETED);
-            Reply { headers, ..Reply::empty(500) }
-        }
+    headers.push_lines(NOT_COMPLETED);
+    match outcome.failure {
+        Some(failure) => of_failure(router, failure, headers),
+        None => Reply { headers, ..Reply::empty(500) },
     }
 }
 
 fn of_answer(
+    router: &RouterPlan,
     endpoint: &EndpointPlan,
     exchange: &Exchange<'_>,
-    answer: Answer,
-    mut headers: HeaderBlock,
+    answer: Box<Answer>,
 ) -> Reply {
     // An empty object is never complete, whatever its backends said.
-    if answer.is_complete && !answer.data.is_empty() {
-        headers.push_lines(COMPLETED);
-        if let Some(cache_control) = &endpoint.cache_control {
-            headers.push_lines(cache_control.as_bytes());
-        }
-    } else {
-        headers.push_lines(NOT_COMPLETED);
-    }
+    let is_complete = answer.is_complete && !answer.data.is_empty();
+    let completed = if is_complete { COMPLETED } else { NOT_COMPLETED };
+    let cache_control = endpoint.cache_control.as_deref().filter(|_| is_complete);
+    let cache_control = cache_control.unwrap_or_default().as_bytes();
+    let version = router.version_line.as_bytes();
     if endpoint.render == Render::NoOp {
-        return passed_through(answer, headers);
+        return passed_through(answer, [version, completed, cache_control]);
+    }
+    let mut headers = HeaderBlock::with_capacity(HEADER_BYTES_USUAL);
+    for lines in [version, completed, cache_control] {
+        headers.push_lines(lines);
     }
     let render = match endpoint.render {
         Render::Negotiate => Render::negotiate(exchange.head.header("accept")),
@@ -66,12 +69,15 @@ fn of_answer(
     Reply { headers, body: Body::Bytes(bytes), ..Reply::empty(200) }
 }
 
-fn passed_through(answer: Answer, mut headers: HeaderBlock) -> Reply {
+fn passed_through(answer: Box<Answer>, lines: [&[u8]; 3]) -> Reply {
     let sniff = answer.body.is_some()
         && !answer.headers.has_content_type
         && !answer.headers.has_content_encoding
         && answer.status != 304;
-    headers.append(&answer.headers);
+    let mut headers = answer.headers;
+    for lines in lines.into_iter().rev() {
+        headers.prepend_lines(lines);
+    }
     let body = answer.body.unwrap_or(Body::Empty);
     Reply { headers, body, upload: answer.upload, sniff, ..Reply::empty(answer.status) }
 }
@@ -92,7 +98,6 @@ fn encode(render: Render, data: &Document, out: &mut Vec<u8>) {
 }
 
 fn of_failure(router: &RouterPlan, failure: Failure, mut headers: HeaderBlock) -> Reply {
-    headers.push_lines(NOT_COMPLETED);
     let status = failure.status();
     let failure = failure.into_details();
     let mut body = Body::Empty;

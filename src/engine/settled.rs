@@ -37,8 +37,8 @@ async fn settled(
     limiter: &Limiter,
     backend: &BackendPlan,
     call: &Call<'_>,
-    mut answer: Answer,
-) -> Result<Answer, Failure> {
+    mut answer: Box<Answer>,
+) -> Result<Box<Answer>, Failure> {
     let status = answer.status;
     if matches!(status, 200 | 201) {
         let read = read(limiter, call, &mut answer).await?;

@@ -125,22 +125,33 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn of_data(data: Document, is_complete: bool) -> Answer {
-        Answer {
+    pub fn of_data(data: Document, is_complete: bool) -> Box<Answer> {
+        Box::new(Answer {
             data,
             is_complete,
             status: 200,
             headers: HeaderBlock::default(),
             body: None,
             upload: None,
-        }
+        })
+    }
+
+    /// What of an answer is merged with others: its data.
+    #[must_use]
+    pub fn data_alone(mut self: Box<Self>) -> Box<Answer> {
+        self.status = 200;
+        self.headers = HeaderBlock::default();
+        self.body = None;
+        self.upload = None;
+        self
     }
 }
 
-/// The original returns an answer, an error, or both: a partial answer keeps the error for the log.
+/// The original returns an answer, an error, or both: a partial answer keeps the error for the log. It goes up through
+/// all layers, so it is two pointers.
 #[derive(Default)]
 pub struct Outcome {
-    pub answer: Option<Answer>,
+    pub answer: Option<Box<Answer>>,
     pub failure: Option<Failure>,
 }
 
@@ -150,14 +161,14 @@ impl From<Failure> for Outcome {
     }
 }
 
-impl From<Answer> for Outcome {
-    fn from(answer: Answer) -> Outcome {
+impl From<Box<Answer>> for Outcome {
+    fn from(answer: Box<Answer>) -> Outcome {
         Outcome { answer: Some(answer), failure: None }
     }
 }
 
-impl From<Result<Answer, Failure>> for Outcome {
-    fn from(result: Result<Answer, Failure>) -> Outcome {
+impl From<Result<Box<Answer>, Failure>> for Outcome {
+    fn from(result: Result<Box<Answer>, Failure>) -> Outcome {
         match result {
             Ok(answer) => answer.into(),
             Err(failure) => failure.into(),

@@ -375,7 +375,7 @@ impl End<'_> {
     pub fn of(outcome: &Outcome) -> End<'_> {
         End {
             failure: outcome.failure.as_ref(),
-            answer: outcome.answer.as_ref(),
+            answer: outcome.answer.as_deref(),
             is_canceled: false,
             is_complete: outcome.answer.as_ref().is_some_and(|answer| answer.is_complete),
         }

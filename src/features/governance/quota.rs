@@ -329,7 +329,7 @@ impl EndpointStage for Stage {
     }
 
     fn answer(&self, exchange: &Exchange<'_>, outcome: &mut Outcome) -> Option<Reply> {
-        self.0.weigh(exchange, outcome.answer.as_ref(), clock::monotonic_ns());
+        self.0.weigh(exchange, outcome.answer.as_deref(), clock::monotonic_ns());
         None
     }
 
@@ -360,7 +360,7 @@ impl CallStage for Stage {
         call: &'x mut Call<'_>,
         outcome: &'x mut Outcome,
     ) -> Result<Step<'x, ()>, Failure> {
-        self.0.weigh(call.exchange, outcome.answer.as_ref(), clock::monotonic_ns());
+        self.0.weigh(call.exchange, outcome.answer.as_deref(), clock::monotonic_ns());
         Ok(Step::Next)
     }
 }

@@ -23,7 +23,7 @@ use crate::json::Document;
 use crate::plan::feature::{CallSlot, CallStageBuilder, Fallback, Feature, Scope, Site};
 use crate::shared::question::{Question, question};
 use crate::stage::{Answer, Call, CallStage, Cause, Failure, Outcome, Step, clock, within_ms};
-use crate::wire::{Body, HeaderBlock};
+use crate::wire::Body;
 use outgoing::Outgoing;
 use returned::Returned;
 use rule::Program;
@@ -138,15 +138,10 @@ impl CallStage for Stage {
 }
 
 /// The answer of an upstream that is not called.
-fn nothing() -> Answer {
-    Answer {
-        data: Document::empty(),
-        is_complete: true,
-        status: 200,
-        headers: HeaderBlock::default(),
-        body: Some(Body::Bytes(Vec::new())),
-        upload: None,
-    }
+fn nothing() -> Box<Answer> {
+    let mut answer = Answer::of_data(Document::empty(), true);
+    answer.body = Some(Body::Bytes(Vec::new()));
+    answer
 }
 
 #[cfg(test)]

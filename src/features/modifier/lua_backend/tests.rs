@@ -45,7 +45,7 @@ struct Seen {
 }
 
 /// Runs a whole call: `before`, then `after` with this answer. Gives what the upstream and what the client would see.
-fn exchange(stage: &dyn CallStage, answer: Answer) -> (Seen, Outcome) {
+fn exchange(stage: &dyn CallStage, answer: Box<Answer>) -> (Seen, Outcome) {
     let steps = [("Resp0_name".to_owned(), "anna".to_owned())];
     let head = RequestHead::default();
     let peer = Peer::new(([127, 0, 0, 1], 4000).into(), false);
@@ -114,17 +114,17 @@ fn exchange(stage: &dyn CallStage, answer: Answer) -> (Seen, Outcome) {
     (seen, outcome)
 }
 
-fn data(json: &str) -> Answer {
+fn data(json: &str) -> Box<Answer> {
     let document =
         crate::json::Decoder::named("json", false).decode(json.as_bytes().to_vec(), false).unwrap();
     Answer::of_data(document, true)
 }
 
-fn raw(body: &[u8]) -> Answer {
+fn raw(body: &[u8]) -> Box<Answer> {
     let mut headers = HeaderBlock::default();
     headers.push(b"x-up", b"1");
     headers.push(b"Content-Type", b"text/plain");
-    Answer { headers, status: 201, body: Some(Body::Bytes(body.to_vec())), ..data("{}") }
+    Box::new(Answer { headers, status: 201, body: Some(Body::Bytes(body.to_vec())), ..*data("{}") })
 }
 
 fn with_pre(code: &str) -> Seen {
@@ -144,7 +144,7 @@ fn failure(members: &serde_json::Value) -> Failure {
     exchange(&*stage(members), data("{}")).1.failure.expect("a failure")
 }
 
-fn with_post(code: &str, answer: Answer) -> Answer {
+fn with_post(code: &str, answer: Box<Answer>) -> Box<Answer> {
     let (_, outcome) = exchange(&*stage(&serde_json::json!({"post": code})), answer);
     assert_eq!(outcome.failure, None, "{code}");
     outcome.answer.expect("an answer")
@@ -370,7 +370,8 @@ fn error_details_are_a_table_with_all_members() {
     let details =
         vec![("http_status_code", crate::json::Value::Number(crate::json::Number::Int(404)))];
     document.set("error_x", crate::json::Value::Struct(details));
-    let answer = Answer { status: 404, ..Answer::of_data(document, false) };
+    let mut answer = Answer::of_data(document, false);
+    answer.status = 404;
     let code = "local r = response.load() local e = r:data():get('error_x') \
         r:data():set('v', e:get('http_status_code') .. e:get('http_body') .. e:get('name') .. e:len() .. r:statusCode())";
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Runs a future on this core, detached from the caller.
@@ -18,6 +18,14 @@ where
 pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     let place = Box::new_uninit();
     Box::into_pin(Box::write(place, make()))
+}
+
+/// Begins a future whose end wakes nobody: what it is waited for with says when to look at it again. `None`: it runs.
+pub fn begin<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 /// Waits with millisecond precision; for the few waits that are not bound to a socket.
@@ -80,5 +88,23 @@ fn poll_once<F: Future>(
         && let Poll::Ready(output) = future.poll(context)
     {
         *done = Some(output);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_that_was_begun_goes_on_and_wakes_nobody() {
+        let test = async {
+            let mut ready = pin!(std::future::ready(7));
+            assert_eq!(begin(ready.as_mut()), Some(7));
+            let mut sleeping = pin!(sleep_ms(1));
+            assert_eq!(begin(sleeping.as_mut()), None);
+            sleep_ms(20).await;
+            assert_eq!(begin(sleeping.as_mut()), Some(()));
+        };
+        super::super::driver::run(test).unwrap();
     }
 }

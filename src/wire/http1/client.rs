@@ -12,10 +12,11 @@ use super::idle::{IdleList, Kept, Lease};
 use super::parse::{self, HeadLimits, ParseError, Progress};
 use crate::message::head::{Framing, ResponseHead};
 use crate::net::Stream;
-use crate::net::buffer::{self, BUFFER_BYTES, Buffer};
+use crate::net::buffer::{self, BUFFER_BYTES, Buffer, SMALL_BYTES};
 use crate::net::clock::{self, Tick};
+use crate::net::driver;
 use crate::net::splice::{BYTES_MIN as SPLICE_BYTES_MIN, Cut};
-use crate::net::task::{First, first_of};
+use crate::net::task::{self, First, first_of};
 use crate::wire::body::Incoming;
 
 /// Interim answers (1xx) that an upstream may send before the real one.
@@ -90,7 +91,7 @@ impl Kept for Connection {
         }
         let stream = self.stream.clone();
         let buffer = answer_buffer();
-        self.reading = Some(Box::pin(async move { stream.read(buffer).await }));
+        self.reading = Some(task::boxed(|| async move { stream.read(buffer).await }));
         self.is_quiet()
     }
 
@@ -154,6 +155,19 @@ pub struct Response {
 }
 
 impl Response {
+    /// An answer that has not come yet, where it will stay.
+    fn awaited(lease: Lease<Connection>) -> Box<Response> {
+        Box::write(
+            Box::new_uninit(),
+            Response {
+                head: ResponseHead::behind(HEAD_ROOM),
+                reader: BodyReader::new(Framing::Empty, 0),
+                lease,
+                reusable: false,
+            },
+        )
+    }
+
     /// True when the whole body has been read.
     pub fn is_done(&self) -> bool {
         self.reader.is_done()
@@ -289,21 +303,15 @@ pub type Upload = Pin<Box<dyn Future<Output = Result<(), ExchangeError>>>>;
 ///
 /// # Errors
 /// See [`ExchangeError`]; with it comes back the head, for another attempt.
-pub async fn exchange(
+pub fn exchange(
     mut connection: Connection,
     home: Rc<IdleList<Connection>>,
     outgoing: Outgoing,
     limits: &HeadLimits,
-) -> Result<(Box<Response>, Option<Upload>), (ExchangeError, Vec<u8>)> {
+) -> impl Future<Output = Result<(Box<Response>, Option<Upload>), (ExchangeError, Vec<u8>)>> {
     let stream = connection.stream.clone();
     let reading = connection.reading.take();
-    let lease = Lease::new(connection, home);
-    let mut response = Box::new(Response {
-        head: ResponseHead::behind(HEAD_ROOM),
-        reader: BodyReader::new(Framing::Empty, 0),
-        lease,
-        reusable: false,
-    });
+    let mut response = Response::awaited(Lease::new(connection, home));
     let Outgoing { mut head, body, is_head_request } = outgoing;
     let head_len = head.len();
     let mut rest = None;
@@ -327,31 +335,70 @@ pub async fn exchange(
             }
         }
     }
-    let (sent, mut head) = stream.write_all(head, 0).await;
-    head.truncate(head_len);
-    let sent = sent.map_err(ExchangeError::from);
-    let answer = || read_head(&stream, reading, &mut response.head, limits, is_head_request);
-    let answered = match (sent, rest) {
-        (Ok(()), None) => answer().await.map(|()| (true, None)),
-        (Ok(()), Some(rest)) => Box::pin(send_beside(rest, answer())).await,
+    // Only what waits is in the future, which lives as long as the upstream thinks.
+    async move {
+        // A short message is taken at once by a connection that has none on its way. Its answer tells as well that it has
+        // left, so the read alone wakes the request. (Where epoll drives, the send ends before it could be waited for.)
+        let is_told_by_answer =
+            reading.is_some() && rest.is_none() && head.len() <= SMALL_BYTES && !driver::is_epoll();
+        let mut sending = pin!(stream.write_all(head, 0));
+        let sent = match is_told_by_answer {
+            true => task::begin(sending.as_mut()),
+            false => Some(sending.as_mut().await),
+        };
+        let answer = || read_head(&stream, reading, &mut response.head, limits, is_head_request);
+        let (answered, mut head) = match sent {
+            None => {
+                let answered = answer().await;
+                let (sent, head) = sending.await;
+                (told_by_answer(answered, sent), head)
+            }
+            Some((Ok(()), head)) if rest.is_none() => (answer().await.map(|()| (true, None)), head),
+            Some((sent, head)) => {
+                (Box::pin(unusual(sent.map_err(Into::into), rest, answer())).await, head)
+            }
+        };
+        head.truncate(head_len);
+        match answered {
+            Ok((sent_whole, upload)) => {
+                buffer::give_back(head);
+                response.begin_body(sent_whole);
+                // An upstream that takes no more of the body has said so with an error.
+                let upload = upload.filter(|_| response.head.status < 400);
+                Ok((response, upload))
+            }
+            Err(error) => Err((error, head)),
+        }
+    }
+}
+
+/// What an answer comes to whose message was not waited for. One that came in spite of an error is worth more than the
+/// error.
+fn told_by_answer(
+    answered: Result<(), ExchangeError>,
+    sent: io::Result<()>,
+) -> Result<(bool, Option<Upload>), ExchangeError> {
+    match (answered, sent) {
+        (Ok(()), sent) => Ok((sent.is_ok(), None)),
+        (Err(error), Ok(())) => Err(error),
+        (Err(_), Err(error)) => Err(error.into()),
+    }
+}
+
+/// Waits for the answer to a message that was not sent whole at once.
+async fn unusual(
+    sent: Result<(), ExchangeError>,
+    rest: Option<Upload>,
+    answer: impl Future<Output = Result<(), ExchangeError>>,
+) -> Result<(bool, Option<Upload>), ExchangeError> {
+    match (sent, rest) {
+        (Ok(()), None) => answer.await.map(|()| (true, None)),
+        (Ok(()), Some(rest)) => send_beside(rest, answer).await,
         // The upstream may have answered before it closed; its answer is worth more than our error.
         (Err(ExchangeError::Closed), _) => {
-            Box::pin(answer()).await.map(|()| (false, None)).map_err(|_| ExchangeError::Closed)
+            answer.await.map(|()| (false, None)).map_err(|_| ExchangeError::Closed)
         }
-        (Err(error), _) => {
-            drop(answer);
-            Err(error)
-        }
-    };
-    match answered {
-        Ok((sent_whole, upload)) => {
-            buffer::give_back(head);
-            response.begin_body(sent_whole);
-            // An upstream that takes no more of the body has said so with an error.
-            let upload = upload.filter(|_| response.head.status < 400);
-            Ok((response, upload))
-        }
-        Err(error) => Err((error, head)),
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -451,7 +498,8 @@ async fn read_head(
             Some(reading) => reading.await,
             None => {
                 make_room(&mut head.bytes);
-                stream.read(std::mem::take(&mut head.bytes)).await
+                // The usual answer comes whole with the read that was in flight.
+                Box::pin(stream.read(std::mem::take(&mut head.bytes))).await
             }
         };
         head.bytes = bytes;
@@ -483,5 +531,23 @@ fn make_room(bytes: &mut Vec<u8>) {
         *bytes = answer_buffer();
     } else if bytes.capacity() == bytes.len() {
         bytes.reserve(bytes.len().max(BUFFER_BYTES));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_more_than_what_became_of_its_message_and_an_error_of_sending_more_than_none()
+     {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(matches!(told_by_answer(Ok(()), Ok(())), Ok((true, None))));
+        // The connection must not be used again: the upstream has not got all of the message.
+        assert!(matches!(told_by_answer(Ok(()), Err(broken())), Ok((false, None))));
+        let cut = || Err(ExchangeError::Truncated);
+        assert!(matches!(told_by_answer(cut(), Ok(())), Err(ExchangeError::Truncated)));
+        // So that the message goes out again on a fresh connection, where it may.
+        assert!(matches!(told_by_answer(cut(), Err(broken())), Err(ExchangeError::Closed)));
     }
 }

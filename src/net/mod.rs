@@ -8,6 +8,7 @@ pub mod driver;
 pub mod handover;
 pub mod listener;
 pub mod memory;
+pub mod pooled;
 pub mod process;
 pub mod splice;
 pub mod stream;

@@ -12,6 +12,7 @@ use super::writer;
 use crate::message::head::{Framing, RequestHead};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
+use crate::net::pooled::Pooled;
 use crate::net::task;
 use crate::net::tls::HandshakeError;
 use crate::wire::body::Incoming;
@@ -64,7 +65,9 @@ pub struct ClientConnection {
     busy_since: Cell<Tick>,
     /// The client was seen to be gone while its request was being answered.
     is_gone: Cell<bool>,
-    answering: RefCell<Option<Waker>>,
+    is_answering: Cell<bool>,
+    /// Wakes the task that serves the connection; the same for all its requests.
+    waker: RefCell<Option<Waker>>,
 }
 
 impl ClientConnection {
@@ -86,7 +89,8 @@ impl Connections {
             waits_for_request: Cell::new(true),
             busy_since: Cell::new(clock::now()),
             is_gone: Cell::new(false),
-            answering: RefCell::default(),
+            is_answering: Cell::new(false),
+            waker: RefCell::default(),
         });
         self.count.set(self.count.get() + 1);
         let mut open = self.open.borrow_mut();
@@ -140,11 +144,10 @@ impl Connections {
         for connection in self.open.borrow().iter().flatten() {
             let is_slow = !connection.waits_for_request.get()
                 && now.since_ms(connection.busy_since.get()) >= HANG_UP_LOOK_MS;
-            if is_slow && connection.answering.borrow().is_some() && connection.stream.is_hung_up()
-            {
+            if is_slow && connection.is_answering.get() && connection.stream.is_hung_up() {
                 connection.is_gone.set(true);
-                if let Some(waker) = connection.answering.take() {
-                    waker.wake();
+                if let Some(waker) = &*connection.waker.borrow() {
+                    waker.wake_by_ref();
                 }
             }
         }
@@ -188,7 +191,9 @@ pub async fn serve<H: Handle>(
         match next_request(connection, &mut head, settings, &mut turn).await {
             Next::Request => {}
             Next::End => return,
-            Next::Refuse(error) => return refuse(stream, peer, handler, &error, settings).await,
+            Next::Refuse(error) => {
+                return Box::pin(refuse(stream, peer, handler, &error, settings)).await;
+            }
         }
         connection.waits_for_request.set(false);
         let now = clock::now();
@@ -285,9 +290,9 @@ async fn answer<H: Handle>(
         0 => Tick::NEVER,
         answer_ms => clock::now().plus_ms(answer_ms),
     };
-    // Boxed so that an idle connection does not carry the room that a request needs.
+    // In a place of its own, so that an idle connection does not carry the room that a request needs.
     let mut answering =
-        task::boxed(|| handler.handle(Request { head, body: incoming.as_ref(), peer }));
+        Pooled::new(|| handler.handle(Request { head, body: incoming.as_ref(), peer }));
     let mut reply = recovered(connection, answering.as_mut()).await;
     drop(answering);
     let upload = reply.upload.take();
@@ -299,7 +304,11 @@ async fn answer<H: Handle>(
         && !connections.leaving.get()
         && upload.is_none()
         && incoming.as_ref().is_none_or(|body| !body.has_failed() && !body.was_not_asked_for());
-    let keep = keep && discard(incoming.as_deref(), settings).await;
+    let keep = keep
+        && match incoming.as_deref().filter(|body| !body.is_done()) {
+            None => true,
+            Some(body) => Box::pin(discard(body, settings)).await,
+        };
     if answer_end != Tick::NEVER {
         if clock::now() >= answer_end {
             return false;
@@ -337,7 +346,7 @@ async fn answer<H: Handle>(
             stream.break_off();
         }
         if written.is_ok() && incoming.is_some_and(|body| !body.is_done()) {
-            linger(stream).await;
+            Box::pin(linger(stream)).await;
         }
         return false;
     }
@@ -362,8 +371,7 @@ async fn drive_both(
 }
 
 /// Reads the rest of a short body, so that the connection can be kept. False: it is too long, or it broke.
-async fn discard(incoming: Option<&Incoming>, settings: &Settings) -> bool {
-    let Some(incoming) = incoming.filter(|body| !body.is_done()) else { return true };
+async fn discard(incoming: &Incoming, settings: &Settings) -> bool {
     let read = async {
         let mut dropped = Vec::new();
         let mut count = 0u64;
@@ -431,14 +439,19 @@ async fn recovered(
         match std::panic::catch_unwind(poll) {
             Ok(Poll::Ready(reply)) => Poll::Ready(reply),
             Ok(Poll::Pending) => {
-                connection.answering.borrow_mut().get_or_insert_with(|| context.waker().clone());
+                if !connection.is_answering.replace(true) {
+                    let mut waker = connection.waker.borrow_mut();
+                    if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                        *waker = Some(context.waker().clone());
+                    }
+                }
                 Poll::Pending
             }
             Err(_) => Poll::Ready(Reply { close: true, ..Reply::empty(500) }),
         }
     });
     let reply = reply.await;
-    connection.answering.take();
+    connection.is_answering.set(false);
     reply
 }
 

@@ -6,7 +6,8 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr::NonNull;
 
-/// Room for the future of a request. An allocator would give each new one the memory that was used longest ago.
+/// Room for the future of a request; a larger one is boxed. An allocator would give each new one the memory that was used
+/// longest ago.
 const BLOCK_BYTES: usize = 3072;
 /// Blocks that a core keeps.
 const KEPT_MAX: usize = 256;
@@ -22,21 +23,27 @@ thread_local! {
 /// A future that stays where it was made, in a block of this core.
 #[derive(Debug)]
 pub struct Pooled<F> {
-    /// Points to the beginning of a block that this value owns, and that holds a future.
+    /// Points to the beginning of memory that this value owns, and that holds a future: a block where one has room for it,
+    /// else a box.
     place: NonNull<F>,
 }
 
+impl<F> Pooled<F> {
+    const FITS: bool = size_of::<F>() <= BLOCK_BYTES && align_of::<F>() <= align_of::<Block>();
+}
+
 impl<F: Future> Pooled<F> {
-    /// Makes a future in its place. One that has no room in a block does not compile.
+    /// Makes a future in its place.
     #[inline(always)]
     pub fn new(make: impl FnOnce() -> F) -> Pooled<F> {
-        const {
-            assert!(size_of::<F>() <= BLOCK_BYTES && align_of::<F>() <= align_of::<Block>());
-        }
-        let block = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-        let block = block.unwrap_or_else(|| Box::new(Block(MaybeUninit::uninit())));
-        let place = NonNull::from(Box::leak(block)).cast::<F>();
-        // SAFETY: the block is ours alone, and large and aligned enough, as was checked above.
+        let place = if Self::FITS {
+            let block = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
+            let block = block.unwrap_or_else(|| Box::new(Block(MaybeUninit::uninit())));
+            NonNull::from(Box::leak(block)).cast::<F>()
+        } else {
+            NonNull::from(Box::leak(Box::<F>::new_uninit())).cast::<F>()
+        };
+        // SAFETY: the memory is ours alone; a box is made for a future, a block is large and aligned enough.
         unsafe { place.write(make()) };
         Pooled { place }
     }
@@ -52,6 +59,10 @@ impl<F> Drop for Pooled<F> {
     fn drop(&mut self) {
         // SAFETY: the place holds a future, which nobody uses from here on.
         unsafe { self.place.drop_in_place() };
+        if !Self::FITS {
+            // SAFETY: the pointer is the one that `new` got from a box of this type, whose content has been dropped.
+            return drop(unsafe { Box::from_raw(self.place.cast::<MaybeUninit<F>>().as_ptr()) });
+        }
         // SAFETY: the pointer is the one that `new` got from a box of this type.
         let block = unsafe { Box::from_raw(self.place.cast::<Block>().as_ptr()) };
         // The list is gone while a thread ends: the block is then simply freed.
@@ -80,6 +91,21 @@ mod tests {
         assert_eq!(second.place.cast::<u8>(), place);
         let third = Pooled::new(|| async { 3 });
         assert_ne!(third.place.cast::<u8>(), place);
+    }
+
+    #[test]
+    fn a_future_without_room_in_a_block_has_a_box() {
+        let held = Rc::new([7u8; BLOCK_BYTES]);
+        let (large, inside) = (*held, held.clone());
+        let mut future = Pooled::new(|| async move {
+            std::future::ready(()).await;
+            large[BLOCK_BYTES - 1] + inside[0]
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(14));
+        drop(future);
+        assert_eq!(Rc::strong_count(&held), 1);
+        FREE.with_borrow(|free| assert!(free.is_empty()));
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub fn martian(input: &[u8]) {
 
 fn around(stage: &dyn CallStage, call: &mut Call<'_>) {
     let mut outcome: Outcome = match stage.before(call) {
-        Ok(Step::Next) => answer().into(),
+        Ok(Step::Next) => Box::new(answer()).into(),
         Ok(Step::Done(outcome)) => outcome,
         // There is nothing to wait for before a call.
         Ok(Step::Wait(_)) => panic!("a wait"),

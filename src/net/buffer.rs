@@ -31,7 +31,7 @@ pub fn pooled() -> usize {
 }
 
 /// An owned, growable byte buffer; those of [`BUFFER_BYTES`] and of [`SMALL_BYTES`] are pooled per core.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Buffer(Vec<u8>);
 
 impl Buffer {

@@ -49,6 +49,7 @@ pub fn settle(choice: Choice) -> io::Result<(Driver, String)> {
     Ok((*IN_USE.get_or_init(|| driver), line))
 }
 
+/// Whether cores run on epoll; they do where nothing was settled, as in unit tests.
 pub fn is_epoll() -> bool {
     matches!(IN_USE.get(), Some(Driver::Epoll) | None)
 }

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_future_that_was_begun_goes_on_and_wakes_nobody() {
+    fn a_future_that_was_begun_goes_on_by_itself() {
         let test = async {
             let mut ready = pin!(std::future::ready(7));
             assert_eq!(begin(ready.as_mut()), Some(7));

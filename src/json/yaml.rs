@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use crate::json::go_float;
+use crate::json::go_quote::quote;
 use crate::json::go_time;
 use crate::json::{Map, Number, Value};
 
@@ -351,50 +352,6 @@ fn is_number(text: &str) -> bool {
         (unsigned.as_str(), 10)
     };
     !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(base))
-}
-
-/// Go's `strconv.Quote`: characters that cannot be seen are escaped, all others stand as they are.
-fn quote(text: &str, out: &mut String) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            _ if is_printable(character) => out.push(character),
-            _ => {
-                let code = u32::from(character);
-                let _ = match code {
-                    0..0x80 => write!(out, "\\x{code:02x}"),
-                    0x80..0x1_0000 => write!(out, "\\u{code:04x}"),
-                    _ => write!(out, "\\U{code:08x}"),
-                };
-            }
-        }
-    }
-    out.push('"');
-}
-
-/// Letters, marks, numbers, punctuation, symbols and the blank: what the standard library's `Debug` shows
-/// as itself behind another character (at the start of a text it escapes marks, too).
-fn is_printable(character: char) -> bool {
-    match character {
-        ' '..='~' => true,
-        '\0'..='\u{7f}' => false,
-        _ => {
-            let mut buffer = [0; 5];
-            buffer[0] = b'a';
-            let length = character.encode_utf8(&mut buffer[1..]).len();
-            std::str::from_utf8(&buffer[..=length])
-                .is_ok_and(|text| text.escape_debug().count() == 2)
-        }
-    }
 }
 
 #[cfg(test)]

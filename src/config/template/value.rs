@@ -208,27 +208,8 @@ fn write_row<T>(
 
 /// A text in double quotes, as Go's `%q` writes it.
 pub fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            '\0'..='\u{1f}' | '\u{7f}' => out.push_str(&format!("\\x{:02x}", u32::from(character))),
-            ' ' => out.push(' '),
-            other if other.is_control() || other.is_whitespace() || other == '\u{ad}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(other)));
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
+    let mut out = String::new();
+    json::quote(text, &mut out);
     out
 }
 

@@ -1,6 +1,6 @@
 //! How trees are written as YAML, rule by rule.
 
-use super::{encode, is_printable};
+use super::encode;
 use crate::json::{Map, Number, Value};
 
 fn text(text: &str) -> Value {
@@ -152,16 +152,6 @@ fn a_feeds_parsed_moments_are_no_texts() {
         written([("items", Value::Array(vec![item]))]),
         "items:\n- published: \"2023-01-03\"\n  publishedParsed: 2023-01-03T00:00:00Z\n"
     );
-}
-
-#[test]
-fn marks_are_printable_controls_and_blanks_are_not() {
-    for character in ['a', 'é', '日', '\u{301}', '😀', ' '] {
-        assert!(is_printable(character), "{character:?}");
-    }
-    for character in ['\0', '\u{7f}', '\u{a0}', '\u{200b}', '\u{2028}', '\u{e000}', '\u{fffe}'] {
-        assert!(!is_printable(character), "{character:?}");
-    }
 }
 
 #[test]

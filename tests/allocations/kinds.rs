@@ -49,7 +49,7 @@ pub fn rows() -> Vec<Row> {
         row("static answer", Get("/static"), 200, (r#""extra":[1,2]"#, 300), 16),
         row("__health", Get("/__health"), 200, ("{", 10), 8),
         row("404", Get("/nowhere"), 404, ("404 page not found", 18), 5),
-        row("405", Post("/one", 2), 405, ("405 method not allowed", 22), 12),
+        row("405", Post("/one", 2), 405, ("405 method not allowed", 22), 11),
     ]
 }
 

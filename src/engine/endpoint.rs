@@ -114,7 +114,7 @@ impl Gateway {
         exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
         if matches!(exchange.body, CallBody::Stream(_))
             && endpoint.needs_whole_body()
-            && let Err(failure) = Box::pin(keep_body(&self.limiter, exchange)).await
+            && let Err(failure) = task::rare(|| keep_body(&self.limiter, exchange)).await
         {
             return failure.into();
         }

@@ -8,7 +8,7 @@ use super::bounds::Limiter;
 use super::hosts::{Destination, Moved, is_https};
 use super::reply::LINES_BYTES_USUAL;
 use super::request_head::RequestHead;
-use super::retry::{self, Attempts};
+use super::retry::{self, Attempts, Sent};
 use super::watched::{CallNote, ExchangeNote};
 use crate::json::{DecodeError, Document, Value};
 use crate::message::head::Framing;
@@ -64,6 +64,18 @@ pub(super) struct Fetched {
     pub(super) redirected: Option<Url>,
 }
 
+/// What one request of a call is made of, beside what all of its requests share.
+struct Hop<'s> {
+    url: &'s Url,
+    method: &'s str,
+    authorization: Option<&'s str>,
+    referer: Option<&'s str>,
+    drops_secrets: bool,
+    body: OutgoingBody,
+    drops_body_headers: bool,
+    deadline: Tick,
+}
+
 impl Context<'_> {
     /// The same with at most so much time.
     #[must_use]
@@ -91,7 +103,7 @@ impl Gateway {
     /// Calls a backend, with as many racing copies as it wants.
     pub(super) async fn call(&self, backend: &BackendPlan, context: &Context<'_>) -> Outcome {
         if backend.concurrent > 1 {
-            return Box::pin(self.race(backend, context)).await;
+            return task::rare(|| self.race(backend, context)).await;
         }
         self.call_once(backend, context).await
     }
@@ -218,7 +230,7 @@ impl Gateway {
                 outcome = failure.into();
             }
             if backend.modifier == Some(place) {
-                outcome = Box::pin(self.settle(backend, call, outcome)).await;
+                outcome = task::boxed(|| self.settle(backend, call, outcome)).await;
             }
         }
         outcome
@@ -257,10 +269,50 @@ impl Gateway {
         destination: &Destination<'_>,
         note: Option<&ExchangeNote<'_, '_>>,
     ) -> Result<Fetched, Failure> {
-        let trace_lines = note.map_or(&[][..], |note| &note.lines);
         // A stage may have sent the call elsewhere; the credentials of the configured host stay here then.
-        let is_at_home = call.url.authority == destination.authority
-            && call.url.is_tls == is_https(&destination.host);
+        let is_at_home = backend.is_plain
+            || (call.url.authority == destination.authority
+                && call.url.is_tls == is_https(&destination.host));
+        let mut first = None;
+        // The usual call is one exchange, of which nothing need be kept.
+        if is_at_home
+            && !backend.minds_failures
+            && !backend.resends_body
+            && let Ok(pool) = &destination.pool
+        {
+            let hop = Hop {
+                url: &call.url,
+                method: &call.method,
+                authorization: destination.host.authorization.as_deref(),
+                referer: None,
+                drops_secrets: false,
+                body: outgoing(&call.body),
+                drops_body_headers: false,
+                deadline: call.deadline,
+            };
+            let (attempt, asked_for_gzip) = self.attempt(call, hop, note)?;
+            let sent = pool.exchange(attempt, note.map(|note| &note.connecting)).await;
+            match sent {
+                Ok((response, upload)) if !is_redirect(response.head.status) => {
+                    let unpack = asked_for_gzip && is_gzip(&response);
+                    return Ok(Fetched { response, upload, unpack, redirected: None });
+                }
+                sent => first = Some((sent, asked_for_gzip)),
+            }
+        }
+        task::rare(|| self.pursue(backend, call, destination, is_at_home, note, first)).await
+    }
+
+    /// The same for what takes several exchanges, of which the first may have ended.
+    async fn pursue(
+        &self,
+        backend: &BackendPlan,
+        call: &Call<'_>,
+        destination: &Destination<'_>,
+        is_at_home: bool,
+        note: Option<&ExchangeNote<'_, '_>>,
+        mut first: Option<(Sent, bool)>,
+    ) -> Result<Fetched, Failure> {
         let mut pool = if is_at_home {
             let pool = destination.pool.as_ref();
             pool.map_err(|error| {
@@ -279,7 +331,7 @@ impl Gateway {
         let mut keeps_secrets = true;
         let may_repeat = backend.minds_failures && retry::begin(backend, call);
         let keeps_body = may_repeat || backend.resends_body;
-        let kept_body = if keeps_body { Box::pin(kept(&self.limiter, call)).await? } else { None };
+        let kept_body = if keeps_body { kept(&self.limiter, call).await? } else { None };
         let mut moved: Option<Box<Moved<'_>>> = None;
         let mut attempts: Option<Box<Attempts>> = None;
         let mut redirects = 0;
@@ -287,54 +339,36 @@ impl Gateway {
             let at = moved.as_ref().map_or(destination, |moved| &moved.destination);
             let home = moved.as_ref().map_or(&call.url, |moved| &moved.url);
             let url = redirected.as_ref().unwrap_or(home);
-            // Whatever made this target (a pattern, a script, a Location): it must not end the request line.
-            if !encode::is_target_safe(&url.target) {
-                let message = quoted(&method, &url.text(), "the url cannot be sent");
-                return Err(Failure::new(Cause::BadUrl, message));
-            }
-            let body = match (&kept_body, &call.body) {
+            let body = match &kept_body {
                 _ if !sends_body || call.body.is_empty() => OutgoingBody::Empty,
-                (Some(bytes), _) => OutgoingBody::Bytes(bytes.clone()),
-                (None, CallBody::Empty) => OutgoingBody::Empty,
-                (None, CallBody::Bytes(bytes)) => OutgoingBody::Bytes(bytes.clone()),
-                (None, CallBody::Stream(incoming)) => {
-                    let chunked = !matches!(incoming.framing(), Framing::Length(_));
-                    OutgoingBody::Stream { incoming: incoming.clone(), chunked }
-                }
+                Some(bytes) => OutgoingBody::Bytes(bytes.clone()),
+                None => outgoing(&call.body),
             };
-            let mut head = Buffer::small().into_vec();
-            let asked_for_gzip = RequestHead {
-                method: &method,
-                url,
-                host: call.host.as_deref().filter(|_| url.authority == call.url.authority),
-                headers: &call.headers,
-                authorization: at
-                    .host
-                    .authorization
-                    .as_deref()
-                    .filter(|_| is_at_home && keeps_secrets),
-                referer: referer.as_deref(),
-                drops_secrets: !keeps_secrets,
-                drops_body_headers: !sends_body,
-                trace_lines,
-                ask_for_gzip: self.plan.client.ask_for_gzip,
-                keep_alive: self.plan.client.keep_alive,
-            }
-            .write(&body, &mut head);
             // Only an attempt at one of the backend's own hosts is watched and repeated.
             let is_minded = backend.minds_failures && is_at_home && redirected.is_none();
             let can_resend = !matches!(body, OutgoingBody::Stream { .. });
-            let attempt = Attempt {
-                head,
-                is_head_request: method == "HEAD",
-                is_repeatable: is_repeatable(&method, &body),
-                deadline: match is_minded {
-                    true => retry::try_deadline(backend, call.deadline),
-                    false => call.deadline,
-                },
-                body,
+            let (sent, asked_for_gzip) = match first.take() {
+                Some(first) => first,
+                None => {
+                    let authorization = at.host.authorization.as_deref();
+                    let hop = Hop {
+                        url,
+                        method: &method,
+                        authorization: authorization.filter(|_| is_at_home && keeps_secrets),
+                        referer: referer.as_deref(),
+                        drops_secrets: !keeps_secrets,
+                        body,
+                        drops_body_headers: !sends_body,
+                        deadline: match is_minded {
+                            true => retry::try_deadline(backend, call.deadline),
+                            false => call.deadline,
+                        },
+                    };
+                    let (attempt, asked_for_gzip) = self.attempt(call, hop, note)?;
+                    let connecting = note.map(|note| &note.connecting);
+                    (pool.exchange(attempt, connecting).await, asked_for_gzip)
+                }
             };
-            let sent = pool.exchange(attempt, note.map(|note| &note.connecting)).await;
             if is_minded && let Some(group) = &backend.group {
                 retry::note(group, at.member.as_deref(), call, &sent);
             }
@@ -352,7 +386,7 @@ impl Gateway {
             if is_minded && let Some(reason) = retry::reason(backend, call, can_resend, &sent) {
                 let attempts = attempts.get_or_insert_default();
                 if let Some(pause_ms) = self.repeats(backend, call, reason, attempts) {
-                    Box::pin(retry::pause(sent, pause_ms)).await;
+                    retry::pause(sent, pause_ms).await;
                     attempts.failed.end_attempt(&at.host);
                     let next = self.next_host(backend, url, &at.host, &attempts.failed);
                     if let Some((next, next_pool)) = next {
@@ -388,7 +422,7 @@ impl Gateway {
                 error => self.exchange_failure(&method, url, error),
             })?;
             let status = response.head.status;
-            Box::pin(drop_body(&mut response)).await;
+            drop_body(&mut response).await;
             if matches!(status, 301..=303) && method != "GET" && method != "HEAD" {
                 method = Cow::Borrowed("GET");
                 sends_body = false;
@@ -401,6 +435,44 @@ impl Gateway {
             redirected = Some(next);
             redirects += 1;
         }
+    }
+
+    /// One request in the form in which it is sent, and whether the gateway itself asked for a packed answer.
+    fn attempt(
+        &self,
+        call: &Call<'_>,
+        hop: Hop<'_>,
+        note: Option<&ExchangeNote<'_, '_>>,
+    ) -> Result<(Attempt, bool), Failure> {
+        let Hop { url, method, body, .. } = hop;
+        // Whatever made this target (a pattern, a script, a Location): it must not end the request line.
+        if !encode::is_target_safe(&url.target) {
+            let message = quoted(method, &url.text(), "the url cannot be sent");
+            return Err(Failure::new(Cause::BadUrl, message));
+        }
+        let mut head = Buffer::small();
+        let asked_for_gzip = RequestHead {
+            method,
+            url,
+            host: call.host.as_deref().filter(|_| url.authority == call.url.authority),
+            headers: &call.headers,
+            authorization: hop.authorization,
+            referer: hop.referer,
+            drops_secrets: hop.drops_secrets,
+            drops_body_headers: hop.drops_body_headers,
+            trace_lines: note.map_or(&[][..], |note| &note.lines),
+            ask_for_gzip: self.plan.client.ask_for_gzip,
+            keep_alive: self.plan.client.keep_alive,
+        }
+        .write(&body, &mut head);
+        let attempt = Attempt {
+            head,
+            is_head_request: method == "HEAD",
+            is_repeatable: is_repeatable(method, &body),
+            deadline: hop.deadline,
+            body,
+        };
+        Ok((attempt, asked_for_gzip))
     }
 
     fn pool_to(&self, url: &Url) -> Result<Rc<Pool>, UpstreamError> {
@@ -492,6 +564,24 @@ fn is_repeatable(method: &str, body: &OutgoingBody) -> bool {
     matches!(body, OutgoingBody::Empty) && matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
+/// The body of a call that is sent once.
+fn outgoing(body: &CallBody) -> OutgoingBody {
+    match body {
+        CallBody::Empty => OutgoingBody::Empty,
+        CallBody::Bytes(bytes) if bytes.is_empty() => OutgoingBody::Empty,
+        CallBody::Bytes(bytes) => OutgoingBody::Bytes(bytes.clone()),
+        CallBody::Stream(incoming) => {
+            let chunked = !matches!(incoming.framing(), Framing::Length(_));
+            OutgoingBody::Stream { incoming: incoming.clone(), chunked }
+        }
+    }
+}
+
+/// A status with which Go's client goes on to another address.
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301..=303 | 307 | 308)
+}
+
 /// Where to go next, when this answer is a redirect that is followed.
 fn redirect_location(
     response: &Response,
@@ -499,10 +589,11 @@ fn redirect_location(
     call: &Call<'_>,
     can_resend: bool,
 ) -> Option<Vec<u8>> {
-    match response.head.status {
-        301..=303 => {}
-        307 | 308 if !sends_body || call.body.is_empty() || can_resend => {}
-        _ => return None,
+    let status = response.head.status;
+    // The others are followed without the body.
+    let sends_again = matches!(status, 307 | 308) && sends_body && !call.body.is_empty();
+    if !is_redirect(status) || (sends_again && !can_resend) {
+        return None;
     }
     let location = response.head.header("location")?;
     (!location.is_empty()).then(|| location.to_vec())
@@ -594,7 +685,7 @@ async fn decode(
         return Err(plain_failure(backend, status, &url));
     }
     let content_type = content_type(&fetched.response);
-    let body = Box::pin(error_body(limiter, call.exchange.watch, &mut fetched)).await;
+    let body = task::rare(|| error_body(limiter, call.exchange.watch, &mut fetched)).await;
     failed(backend, status, content_type, body)
 }
 

@@ -44,9 +44,8 @@ pub fn forward<'x>(
         }
         headers.push(Header::new(name, value));
     }
-    for (name, value) in sent(exchange, allowed) {
-        agent_passed |= name.eq_ignore_ascii_case(b"user-agent");
-        headers.push(Header::new(name, value));
+    if !exchange.added.is_empty() {
+        agent_passed |= forward_added(exchange, allowed, headers);
     }
     headers.push(Header::new(b"X-Forwarded-For", exchange.client_text().as_bytes()));
     headers.push(Header {
@@ -59,6 +58,21 @@ pub fn forward<'x>(
     } else {
         headers.push(Header::new(b"User-Agent", agent()));
     }
+}
+
+/// Appends the lines of stages; true when one of them names an agent.
+#[inline(never)]
+fn forward_added<'x>(
+    exchange: &'x Exchange<'_>,
+    allowed: &ForwardedHeaders,
+    headers: &mut Headers<'x>,
+) -> bool {
+    let mut agent_passed = false;
+    for (name, value) in sent(exchange, allowed) {
+        agent_passed |= name.eq_ignore_ascii_case(b"user-agent");
+        headers.push(Header::new(name, value));
+    }
+    agent_passed
 }
 
 /// Lines of stages that go to the backends.

@@ -282,9 +282,9 @@ impl Gateway {
             Found::Endpoint(id) => match &self.plan.targets[id as usize] {
                 RouteTarget::Health => builtin::health(),
                 RouteTarget::Ready => builtin::ready(&self.plan.readiness),
-                RouteTarget::Echo => Box::pin(builtin::echo(request, path)).await,
+                RouteTarget::Echo => task::rare(|| builtin::echo(request, path)).await,
                 RouteTarget::Debug => {
-                    Box::pin(builtin::debug(request, path, params, &self.log)).await
+                    task::rare(|| builtin::debug(request, path, params, &self.log)).await
                 }
                 RouteTarget::Options(allow) => self.options(allow),
                 RouteTarget::Endpoint(_) => self.too_busy(),

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::Poll;
 
 /// Futures that run side by side on this core; dropping it gives up the ones that have not ended.
-pub struct Race<F> {
+pub struct Race<F: ?Sized> {
     running: Vec<(usize, Pin<Box<F>>)>,
 }
 
-impl<F: Future> Race<F> {
+impl<F: Future + ?Sized> Race<F> {
     pub fn new(futures: Vec<Pin<Box<F>>>) -> Race<F> {
         Race { running: futures.into_iter().enumerate().collect() }
     }

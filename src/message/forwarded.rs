@@ -169,7 +169,11 @@ impl ClientIpRules {
             }
         }
         if self.forwarded_by_client_ip && self.trusted.contains(peer) {
-            let found = self.headers.iter().find_map(|name| self.address_in(header(name)));
+            let found = self.headers.iter().find_map(|name| {
+                let mut values = header(name);
+                let first = values.next()?;
+                self.address_in(std::iter::once(first).chain(values))
+            });
             if let Some(address) = found {
                 return ClientIp::Header(address);
             }
@@ -179,6 +183,7 @@ impl ClientIpRules {
 
     /// Several headers of a name are one list. It is read from its end, as each proxy appends: the first address
     /// that is not trusted counts, or the leftmost. A part that is no address spoils the whole list.
+    #[inline(never)]
     fn address_in<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> Option<&'a str> {
         let values: SmallVec<[&[u8]; 4]> = values.collect();
         let mut leftmost = None;

@@ -31,7 +31,8 @@ impl Tick {
     }
 }
 
-/// Now, as of the kernel's last tick.
+/// Now, as of the kernel's last tick. Asked for in many places, so its code stands once.
+#[inline(never)]
 pub fn now() -> Tick {
     static START: OnceLock<u64> = OnceLock::new();
     let now = read_ms(libc::CLOCK_MONOTONIC_COARSE);

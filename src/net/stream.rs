@@ -16,6 +16,7 @@ use super::buffer::{Bytes, Spare, Unsent};
 use super::clock::Tick;
 use super::deadline::Watch;
 use super::listener::probe;
+use super::task;
 use super::tls::{HandshakeError, Tls};
 
 /// A connected socket of this core, encrypted or not.
@@ -80,7 +81,7 @@ impl Stream {
             return Ok(Stream::new(attempt.await?));
         }
         // A connect that is given up holds no buffer; dropping it cancels the operation and closes the socket.
-        match super::task::within_ms(deadline.since_ms(now), attempt).await {
+        match task::within_ms(deadline.since_ms(now), attempt).await {
             Some(connected) => Ok(Stream::new(connected?)),
             None => Err(io::ErrorKind::TimedOut.into()),
         }
@@ -119,7 +120,7 @@ impl Stream {
             "a read needs room"
         );
         if let Some(tls) = &self.tls {
-            return Box::pin(tls.read(self, buffer, count)).await;
+            return task::boxed(|| tls.read(self, buffer, count)).await;
         }
         // Pinned where it is made. Awaiting it in one expression would copy it twice, and a copy of what has just been written
         // waits for the writes before it, which are those to the ring, to reach the cache.
@@ -127,7 +128,7 @@ impl Stream {
         let (result, spare) = reading.await;
         match self.told(result) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Box::pin(self.read_when_readable(spare)).await
+                task::rare(|| self.read_when_readable(spare)).await
             }
             result => (result, spare.bytes),
         }
@@ -185,7 +186,7 @@ impl Stream {
     /// Sends the whole buffer from `from` on.
     pub async fn write_all<B: Bytes>(&self, bytes: B, from: usize) -> (io::Result<()>, B) {
         if let Some(tls) = &self.tls {
-            return Box::pin(tls.write_all(self, bytes, from)).await;
+            return task::boxed(|| tls.write_all(self, bytes, from)).await;
         }
         let mut unsent = Unsent { bytes, from };
         while unsent.from < unsent.bytes.vec().len() {
@@ -197,7 +198,7 @@ impl Stream {
                 Ok(sent) => unsent.from += sent,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if let Err(error) = Box::pin(self.writable()).await {
+                    if let Err(error) = task::rare(|| self.writable()).await {
                         return (Err(error), unsent.bytes);
                     }
                 }

@@ -11,11 +11,12 @@ use super::error::{Overload, UpstreamError};
 use super::target::{HostName, Target};
 use super::turns::{QueueFull, Turn, Turns};
 use crate::net::Stream;
+use crate::net::buffer::Buffer;
 use crate::net::clock::{self, Tick};
 use crate::net::listener::is_out_of_descriptors;
 use crate::net::task::{self, First, first_of};
 use crate::wire::http1::client::{
-    self, Connection, ExchangeError, Outgoing, OutgoingBody, Response, Upload,
+    self, Connection, ExchangeError, Exchanged, Outgoing, OutgoingBody, Response, Upload,
 };
 use crate::wire::http1::idle::IdleList;
 use crate::wire::http1::parse::HeadLimits;
@@ -75,7 +76,7 @@ pub struct Connecting {
 
 /// One request, and how it may be repeated.
 pub struct Attempt {
-    pub head: Vec<u8>,
+    pub head: Buffer,
     pub body: OutgoingBody,
     pub is_head_request: bool,
     /// A second send could not do more than the first: GET, HEAD, OPTIONS, TRACE without a body.
@@ -141,39 +142,57 @@ impl Pool {
         attempt: Attempt,
         connecting: Option<&Cell<Connecting>>,
     ) -> Result<(Box<Response>, Option<Upload>), UpstreamError> {
+        let Some(connection) = self.idle.take(clock::now()) else {
+            return task::rare(|| self.exchange_fresh(attempt, connecting)).await;
+        };
+        let Attempt { head, body, is_head_request, is_repeatable, deadline } = attempt;
+        let outgoing = Outgoing { head, body, is_head_request };
+        match self.exchange_on(connection, outgoing, deadline).await {
+            Ok(answered) => Ok(answered),
+            Err((ExchangeError::Closed, head)) if is_repeatable => {
+                // Its neighbours in the pool were probably closed with it: the second try goes on a fresh one.
+                let body = OutgoingBody::Empty;
+                let again = Attempt { head, body, is_head_request, is_repeatable, deadline };
+                task::rare(|| self.exchange_fresh(again, connecting)).await
+            }
+            Err((error, _)) => Err(error.into()),
+        }
+    }
+
+    /// The same on a connection that is opened for it, or that another request leaves while this one waits for its turn.
+    async fn exchange_fresh(
+        &self,
+        attempt: Attempt,
+        connecting: Option<&Cell<Connecting>>,
+    ) -> Result<(Box<Response>, Option<Upload>), UpstreamError> {
         let Attempt { mut head, body, is_head_request, is_repeatable, deadline } = attempt;
-        let mut kept_allowed = true;
         loop {
-            let kept = if kept_allowed { self.idle.take(clock::now()) } else { None };
-            let connection = match kept {
-                Some(connection) => connection,
-                None => {
-                    let began_ns = clock::monotonic_ns();
-                    let opened = Box::pin(self.open(deadline, connecting)).await?;
-                    if let Some(connecting) = connecting {
-                        let got_after_ns = clock::monotonic_ns().saturating_sub(began_ns);
-                        connecting.set(Connecting { got_after_ns, ..connecting.get() });
-                    }
-                    opened
-                }
-            };
+            let began_ns = clock::monotonic_ns();
+            let connection = self.open(deadline, connecting).await?;
+            if let Some(connecting) = connecting {
+                let got_after_ns = clock::monotonic_ns().saturating_sub(began_ns);
+                connecting.set(Connecting { got_after_ns, ..connecting.get() });
+            }
             let is_reused = connection.is_reused();
-            connection.stream().watch().arm(self.head_deadline(deadline));
             let outgoing = Outgoing { head, body: body.clone(), is_head_request };
-            match client::exchange(connection, self.idle.clone(), outgoing, &self.limits.head).await
-            {
-                Ok((response, upload)) => {
-                    response.arm(deadline);
-                    return Ok((response, upload));
-                }
+            match self.exchange_on(connection, outgoing, deadline).await {
+                Ok(answered) => return Ok(answered),
                 Err((ExchangeError::Closed, returned)) if is_reused && is_repeatable => {
-                    // Its neighbours in the pool were probably closed with it: the second try goes on a fresh one.
                     head = returned;
-                    kept_allowed = false;
                 }
                 Err((error, _)) => return Err(error.into()),
             }
         }
+    }
+
+    fn exchange_on(
+        &self,
+        connection: Connection,
+        outgoing: Outgoing,
+        deadline: Tick,
+    ) -> impl Future<Output = Exchanged> {
+        connection.stream().watch().arm(self.head_deadline(deadline));
+        client::exchange(connection, self.idle.clone(), outgoing, &self.limits.head, deadline)
     }
 
     fn head_deadline(&self, deadline: Tick) -> Tick {

@@ -102,7 +102,7 @@ impl Kept for Connection {
 
 /// What to send. The head ends with its empty line; `Content-Length` or `Transfer-Encoding` in it fit the body.
 pub struct Outgoing {
-    pub head: Vec<u8>,
+    pub head: Buffer,
     pub body: OutgoingBody,
     pub is_head_request: bool,
 }
@@ -157,15 +157,12 @@ pub struct Response {
 impl Response {
     /// An answer that has not come yet, where it will stay.
     fn awaited(lease: Lease<Connection>) -> Box<Response> {
-        Box::write(
-            Box::new_uninit(),
-            Response {
-                head: ResponseHead::behind(HEAD_ROOM),
-                reader: BodyReader::new(Framing::Empty, 0),
-                lease,
-                reusable: false,
-            },
-        )
+        Box::new(Response {
+            head: ResponseHead::behind(HEAD_ROOM),
+            reader: BodyReader::new(Framing::Empty, 0),
+            lease,
+            reusable: false,
+        })
     }
 
     /// True when the whole body has been read.
@@ -299,16 +296,20 @@ impl Drop for Response {
 /// is used; dropping it gives the exchange up.
 pub type Upload = Pin<Box<dyn Future<Output = Result<(), ExchangeError>>>>;
 
-/// Sends the request and waits for the head of the answer.
+/// The head of an answer with what is left of the upload, or an error with the head that was sent, for another attempt.
+pub type Exchanged = Result<(Box<Response>, Option<Upload>), (ExchangeError, Buffer)>;
+
+/// Sends the request and waits for the head of the answer; what is still to be read then has until the deadline.
 ///
 /// # Errors
-/// See [`ExchangeError`]; with it comes back the head, for another attempt.
+/// See [`ExchangeError`].
 pub fn exchange(
     mut connection: Connection,
     home: Rc<IdleList<Connection>>,
     outgoing: Outgoing,
     limits: &HeadLimits,
-) -> impl Future<Output = Result<(Box<Response>, Option<Upload>), (ExchangeError, Vec<u8>)>> {
+    deadline: Tick,
+) -> impl Future<Output = Exchanged> {
     let stream = connection.stream.clone();
     let reading = connection.reading.take();
     let mut response = Response::awaited(Lease::new(connection, home));
@@ -355,14 +356,16 @@ pub fn exchange(
             }
             Some((Ok(()), head)) if rest.is_none() => (answer().await.map(|()| (true, None)), head),
             Some((sent, head)) => {
-                (Box::pin(unusual(sent.map_err(Into::into), rest, answer())).await, head)
+                let sent = sent.map_err(Into::into);
+                (task::rare(|| unusual(sent, rest, answer())).await, head)
             }
         };
         head.truncate(head_len);
         match answered {
             Ok((sent_whole, upload)) => {
-                buffer::give_back(head);
+                drop(head);
                 response.begin_body(sent_whole);
+                response.arm(deadline);
                 // An upstream that takes no more of the body has said so with an error.
                 let upload = upload.filter(|_| response.head.status < 400);
                 Ok((response, upload))
@@ -499,7 +502,7 @@ async fn read_head(
             None => {
                 make_room(&mut head.bytes);
                 // The usual answer comes whole with the read that was in flight.
-                Box::pin(stream.read(std::mem::take(&mut head.bytes))).await
+                task::rare(|| stream.read(std::mem::take(&mut head.bytes))).await
             }
         };
         head.bytes = bytes;
@@ -520,10 +523,10 @@ fn answer_buffer() -> Vec<u8> {
 }
 
 /// Moves the content to a buffer of the usual size.
-fn enlarge(bytes: &mut Vec<u8>) {
-    let mut larger = Buffer::take().into_vec();
+fn enlarge(bytes: &mut Buffer) {
+    let mut larger = Buffer::take();
     larger.extend_from_slice(bytes);
-    buffer::give_back(std::mem::replace(bytes, larger));
+    *bytes = larger;
 }
 
 fn make_room(bytes: &mut Vec<u8>) {

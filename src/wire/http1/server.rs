@@ -8,12 +8,12 @@ use std::task::{Poll, Waker};
 
 use super::encode;
 use super::parse::{self, HeadLimits, ParseError, Progress};
-use super::writer;
+use super::writer::{self, How, WriteError};
 use crate::message::head::{Framing, RequestHead};
 use crate::net::Stream;
 use crate::net::clock::{self, Tick};
 use crate::net::pooled::Pooled;
-use crate::net::task;
+use crate::net::task::{self, Boxed};
 use crate::net::tls::HandshakeError;
 use crate::wire::body::Incoming;
 use crate::wire::{Handle, Peer, Reply, Request};
@@ -192,7 +192,7 @@ pub async fn serve<H: Handle>(
             Next::Request => {}
             Next::End => return,
             Next::Refuse(error) => {
-                return Box::pin(refuse(stream, peer, handler, &error, settings)).await;
+                return task::rare(|| refuse(stream, peer, handler, &error, settings)).await;
             }
         }
         connection.waits_for_request.set(false);
@@ -293,21 +293,58 @@ async fn answer<H: Handle>(
     // In a place of its own, so that an idle connection does not carry the room that a request needs.
     let mut answering =
         Pooled::new(|| handler.handle(Request { head, body: incoming.as_ref(), peer }));
-    let mut reply = recovered(connection, answering.as_mut()).await;
+    let reply = recovered(connection, answering.as_mut()).await;
     drop(answering);
-    let upload = reply.upload.take();
-    let mut witness = reply.witness.take();
-    let body_bytes = Cell::new(0);
     let keep = head.keep_alive
         && !reply.close
         && !connections.is_draining()
         && !connections.leaving.get()
-        && upload.is_none()
+        && reply.upload.is_none();
+    let how = How {
+        keep_alive: keep,
+        is_head: head.is_head_method(),
+        is_http_10: head.is_http_10(),
+        body_bytes: None,
+    };
+    let is_usual = incoming.is_none() && reply.upload.is_none() && reply.witness.is_none();
+    if !is_usual || answer_end != Tick::NEVER {
+        let mut rest =
+            Pooled::new(|| finish(stream, head, settings, reply, how, incoming, answer_end));
+        let rest: Pin<&mut dyn Future<Output = bool>> = rest.as_mut();
+        return rest.await;
+    }
+    let written = put(stream, reply, how, settings).await;
+    if !matches!(written, Ok(true)) {
+        if written.is_err() {
+            stream.break_off();
+        }
+        return false;
+    }
+    // Nothing but the head was read into the buffer, or the next requests came with it.
+    head.discard_head();
+    true
+}
+
+/// Writes the answer to a request with a body, or one that is watched or has a time limit; true when the connection can
+/// carry another request.
+async fn finish(
+    stream: &Stream,
+    head: &mut RequestHead,
+    settings: &Settings,
+    mut reply: Reply,
+    how: How<'_>,
+    incoming: Option<Rc<Incoming>>,
+    answer_end: Tick,
+) -> bool {
+    let upload = reply.upload.take();
+    let mut witness = reply.witness.take();
+    let body_bytes = Cell::new(0);
+    let keep = how.keep_alive
         && incoming.as_ref().is_none_or(|body| !body.has_failed() && !body.was_not_asked_for());
     let keep = keep
         && match incoming.as_deref().filter(|body| !body.is_done()) {
             None => true,
-            Some(body) => Box::pin(discard(body, settings)).await,
+            Some(body) => discard(body, settings).await,
         };
     if answer_end != Tick::NEVER {
         if clock::now() >= answer_end {
@@ -315,23 +352,12 @@ async fn answer<H: Handle>(
         }
         stream.watch().cap(answer_end);
     }
-    let how = writer::How {
-        keep_alive: keep,
-        is_head: head.is_head_method(),
-        is_http_10: head.is_http_10(),
-        body_bytes: witness.is_some().then_some(&body_bytes),
-    };
-    let written = match (upload, writer::whole(&mut reply, how)) {
-        (None, Some((message, from))) => {
-            drop(reply);
-            stream.watch().arm(write_deadline(settings.write_stall_ms));
-            writer::send(stream, message, from).await.map(|_| keep)
-        }
-        (None, None) => {
-            task::boxed(|| writer::write(stream, reply, how, settings.write_stall_ms)).await
-        }
-        (Some(upload), _) => {
-            let write = Box::pin(writer::write(stream, reply, how, settings.write_stall_ms));
+    let body_bytes_counted = witness.is_some().then_some(&body_bytes);
+    let how = How { keep_alive: keep, body_bytes: body_bytes_counted, ..how };
+    let written = match upload {
+        None => put(stream, reply, how, settings).await,
+        Some(upload) => {
+            let write = task::boxed(|| writer::write(stream, reply, how, settings.write_stall_ms));
             drive_both(write, upload).await
         }
     };
@@ -346,23 +372,39 @@ async fn answer<H: Handle>(
             stream.break_off();
         }
         if written.is_ok() && incoming.is_some_and(|body| !body.is_done()) {
-            Box::pin(linger(stream)).await;
+            linger(stream).await;
         }
         return false;
     }
     match incoming {
-        // Nothing but the head was read into the buffer, or the next requests came with it.
         None => head.discard_head(),
         Some(body) => head.restart_with(body.rest()),
     }
     true
 }
 
+/// Writes the whole answer; short ones without the room that others need.
+async fn put(
+    stream: &Stream,
+    mut reply: Reply,
+    how: How<'_>,
+    settings: &Settings,
+) -> Result<bool, WriteError> {
+    match writer::whole(&mut reply, how) {
+        Some((message, from)) => {
+            drop(reply);
+            stream.watch().arm(write_deadline(settings.write_stall_ms));
+            writer::send(stream, message, from).await.map(|_| how.keep_alive)
+        }
+        None => task::boxed(|| writer::write(stream, reply, how, settings.write_stall_ms)).await,
+    }
+}
+
 /// Writes the answer while the request's body still goes up; the answer decides when both end.
 async fn drive_both(
-    mut write: Pin<Box<impl Future<Output = Result<bool, writer::WriteError>>>>,
+    mut write: Boxed<'_, Result<bool, WriteError>>,
     mut upload: crate::wire::http1::client::Upload,
-) -> Result<bool, writer::WriteError> {
+) -> Result<bool, WriteError> {
     use crate::net::task::{First, first_of};
     match first_of(write.as_mut(), upload.as_mut()).await {
         First::Left(written) => written,

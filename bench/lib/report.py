@@ -72,8 +72,11 @@ def mebibytes(value):
 
 
 def ratio(mine, theirs):
-    found = stats.quartiles(stats.paired(mine, theirs))
-    return "-" if found is None else f"{found[1]:.2f} [{found[0]:.2f}-{found[2]:.2f}]"
+    ratios = stats.paired(mine, theirs)
+    found = stats.quartiles(ratios)
+    if found is None:
+        return "-"
+    return f"{found[1]:.2f} ± {stats.median_error(ratios):.2f} [{found[0]:.2f}-{found[2]:.2f}]"
 
 
 def table(head, rows):
@@ -158,7 +161,7 @@ def markdown(found):
         f"on {', '.join(map(str, setting['load_cores']))}. Up to {stolen:.1%} of a sample's time was taken by the "
         "hypervisor.", "", *warnings,
         "; ".join(f"{name}: {version}" for name, version in found["targets"].items()) + ".", "",
-        f"Medians over the rounds. “{found['base']} ÷ it”: the ratio within each round, median [quartiles]. "
+        f"Medians over the rounds. “{found['base']} ÷ it”: the ratio within each round, median ± its error [quartiles]. "
         "req/CPU-s: answers for a second of the gateway's processor time.", ""]
     if failures:
         lines += [f"**{len(failures)} FAILED:** {'; '.join(failures)}", ""]

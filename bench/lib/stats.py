@@ -25,6 +25,12 @@ def median(values):
     return None if found is None else found[1]
 
 
+def median_error(values):
+    """How far the true median may lie from that of these values: the notch of a box plot (McGill and others, 1978)."""
+    lower, _, upper = quartiles(values)
+    return 1.57 * (upper - lower) / len(values) ** 0.5
+
+
 def paired(mine, theirs):
     """Ratios mine / theirs of the rounds that both have; each argument maps a round to a value."""
     return [mine[one] / theirs[one] for one in sorted(mine)

@@ -23,8 +23,13 @@ class Statistics(unittest.TestCase):
     def test_a_round_that_one_has_missed_counts_for_none(self):
         self.assertEqual(stats.paired({0: 200, 1: None, 2: 300}, {0: 100, 1: 100, 3: 1}), [2])
 
+    def test_the_error_of_a_median_shrinks_with_the_root_of_their_number(self):
+        self.assertAlmostEqual(stats.median_error([1, 2, 3, 4, 5] * 5), 1.57 * 2 / 5)
+        self.assertEqual(stats.median_error([7]), 0)
+
     def test_the_report_shows_median_and_quartiles(self):
-        self.assertEqual(report.ratio({0: 2, 1: 3, 2: 4}, {0: 1, 1: 1, 2: 1}), "3.00 [2.50-3.50]")
+        self.assertEqual(report.ratio({0: 2, 1: 3, 2: 4}, {0: 1, 1: 1, 2: 1}),
+                         "3.00 ± 0.91 [2.50-3.50]")
 
     def test_numbers_keep_three_digits(self):
         shown = [report.number(value) for value in (0.09613, 5.126, 873.4, 1385.0, 98712, None)]

@@ -1,6 +1,8 @@
 //! One call to one backend: build the request, send it, follow redirects, judge the status, decode and edit the answer.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use super::Gateway;
@@ -17,6 +19,7 @@ use crate::message::hop_by_hop;
 use crate::message::query;
 use crate::net::buffer::Buffer;
 use crate::net::clock::{self, Tick};
+use crate::net::pooled::Pooled;
 use crate::net::task;
 use crate::plan::backend::{BackendPlan, HostPlan, StatusRule};
 use crate::plan::template::Values;
@@ -243,20 +246,33 @@ impl Gateway {
         call: &Call<'_>,
         destination: &Destination<'_>,
     ) -> Result<Box<Answer>, Failure> {
-        let note = call.exchange.watch.map(|watch| ExchangeNote::begin(watch, backend, call));
-        let sent = self.send(backend, call, destination, note.as_ref()).await;
-        if let Some(note) = &note {
-            note.tell(&sent);
+        if let Some(watch) = call.exchange.watch {
+            let perform = || self.perform_watched(backend, call, destination, watch);
+            let mut performing = Pooled::new(perform);
+            let performing: Pin<&mut dyn Future<Output = _>> = performing.as_mut();
+            return performing.await;
         }
-        let answer = match sent {
-            // Here and not in `finish`: the usual way has as few futures in each other as can be.
+        // Here and not in `finish`: the usual way has as few futures in each other as can be.
+        match self.send(backend, call, destination, None).await {
             Ok(fetched) if backend.answers_raw() => Ok(pass_through(fetched)),
             Ok(fetched) => decode(&self.limiter, backend, call, fetched).await,
             Err(failure) => Err(failure),
-        };
-        if let Some(note) = &note {
-            note.tell_read();
         }
+    }
+
+    /// The same, of which the watchers are told.
+    async fn perform_watched(
+        &self,
+        backend: &BackendPlan,
+        call: &Call<'_>,
+        destination: &Destination<'_>,
+        watch: &Watch,
+    ) -> Result<Box<Answer>, Failure> {
+        let note = ExchangeNote::begin(watch, backend, call);
+        let sent = self.send(backend, call, destination, Some(&note)).await;
+        note.tell(&sent);
+        let answer = finish(&self.limiter, backend, call, sent?).await;
+        note.tell_read();
         answer
     }
 

@@ -54,7 +54,7 @@ impl RequestHead<'_> {
         let ask =
             self.ask_for_gzip && !seen.accept_encoding && !seen.range && self.method != "HEAD";
         if ask {
-            encode::header(out, b"Accept-Encoding", b"gzip");
+            out.extend_from_slice(b"Accept-Encoding: gzip\r\n");
         }
         out.extend_from_slice(self.trace_lines);
         if !self.keep_alive {

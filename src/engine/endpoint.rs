@@ -84,6 +84,8 @@ impl Gateway {
         let mut reply = match step {
             Ok(Some(reply)) => reply,
             Ok(None) => {
+                // The time of the stages is not the backends'.
+                exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
                 let mut outcome = self.outcome(id, endpoint, exchange).await;
                 let errors = self.log_outcome(endpoint, &outcome);
                 let mut inside_out = stages.iter().rev();
@@ -111,7 +113,6 @@ impl Gateway {
         endpoint: &EndpointPlan,
         exchange: &mut Exchange<'_>,
     ) -> Outcome {
-        exchange.deadline = clock::now().plus_ms(endpoint.timeout_ms);
         if matches!(exchange.body, CallBody::Stream(_))
             && endpoint.needs_whole_body()
             && let Err(failure) = task::rare(|| keep_body(&self.limiter, exchange)).await

@@ -673,14 +673,9 @@ pub(super) fn pass_through(fetched: Fetched) -> Box<Answer> {
     } else {
         Body::Upstream(response)
     };
-    Box::new(Answer {
-        data: Document::empty(),
-        is_complete: true,
-        status,
-        headers,
-        body: Some(body),
-        upload,
-    })
+    let (data, body) = (Document::empty(), Some(body));
+    // Made where it stays.
+    Box::write(Box::new_uninit(), Answer { data, is_complete: true, status, headers, body, upload })
 }
 
 /// Judges the status, reads the body and makes data of it.

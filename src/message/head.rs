@@ -224,9 +224,22 @@ impl ResponseHead {
     }
 
     /// A head to be parsed from what comes behind the bytes that are there: they are room, not part of it.
+    // Each field by itself, so that the room for headers is not copied to where the head will stay.
+    #[inline(always)]
     pub fn behind(room: usize) -> ResponseHead {
-        let reading = Reading { line_at: room, ..Reading::default() };
-        ResponseHead { reading, ..ResponseHead::default() }
+        ResponseHead {
+            bytes: Vec::new(),
+            version: Version::Http11,
+            status: 0,
+            reason: Span::default(),
+            headers: HeaderSpans::new(),
+            marks: Marks::NONE,
+            head_len: 0,
+            framing: Framing::Empty,
+            content_length: None,
+            keep_alive: false,
+            reading: Reading { line_at: room, ..Reading::default() },
+        }
     }
 
     /// Drops the head's bytes and makes ready for the answer that begins behind them: after an interim one.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
+use std::thread::LocalKey;
 
 use monoio::buf::{IoBuf, IoBufMut};
 
@@ -10,6 +11,8 @@ pub const BUFFER_BYTES: usize = 16 * 1024;
 /// Room for a head and a short body: what is written in one go and forgotten takes no more of the processor's cache than
 /// it needs.
 pub const SMALL_BYTES: usize = 1024;
+/// What [`behind_room`] leaves free.
+pub const ROOM_BYTES: usize = 384;
 /// A buffer that grew beyond twice its size is not kept.
 const SMALL_BYTES_MAX: usize = 2 * SMALL_BYTES;
 const BUFFER_BYTES_MAX: usize = 2 * BUFFER_BYTES;
@@ -37,14 +40,16 @@ pub struct Buffer(Vec<u8>);
 impl Buffer {
     /// An empty buffer from the pool.
     pub fn take() -> Buffer {
-        let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
-        Buffer(pooled.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES)))
+        let mut bytes = taken(&POOL, BUFFER_BYTES);
+        bytes.clear();
+        Buffer(bytes)
     }
 
     /// An empty buffer of [`SMALL_BYTES`] from its pool.
     pub fn small() -> Buffer {
-        let pooled = SMALL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
-        Buffer(pooled.unwrap_or_else(|| Vec::with_capacity(SMALL_BYTES)))
+        let mut bytes = taken(&SMALL, SMALL_BYTES);
+        bytes.clear();
+        Buffer(bytes)
     }
 
     /// A buffer with so much room: the pools' where one is large enough.
@@ -76,6 +81,19 @@ impl Drop for Buffer {
     }
 }
 
+/// A buffer whose first [`ROOM_BYTES`] are left for what is put in front of its content later. They are what they
+/// were: zeros would be written to lines that the cache does not hold, and most of them are never used.
+pub fn behind_room() -> Vec<u8> {
+    let mut bytes = taken(&POOL, BUFFER_BYTES);
+    bytes.resize(ROOM_BYTES, 0);
+    bytes
+}
+
+fn taken(pool: &'static LocalKey<RefCell<Vec<Vec<u8>>>>, bytes: usize) -> Vec<u8> {
+    let pooled = pool.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+    pooled.unwrap_or_else(|| Vec::with_capacity(bytes))
+}
+
 /// Returns a vector of a pool's size to its pool; any other is freed.
 pub fn give_back(mut bytes: Vec<u8>) {
     let pool = match bytes.capacity() {
@@ -83,7 +101,8 @@ pub fn give_back(mut bytes: Vec<u8>) {
         BUFFER_BYTES..=BUFFER_BYTES_MAX => &POOL,
         _ => return,
     };
-    bytes.clear();
+    // Not emptied: see `behind_room`.
+    bytes.truncate(ROOM_BYTES);
     let pooled_max = POOLED_MAX.get();
     // The pool is gone while a thread ends: the buffer is then simply freed.
     let _ = pool.try_with(|pool| {
@@ -190,6 +209,20 @@ mod tests {
         let second = Buffer::take();
         assert!(second.is_empty());
         assert_eq!(second.as_ptr(), address);
+    }
+
+    #[test]
+    fn room_in_front_is_what_it_was_and_nobody_else_sees_it() {
+        let mut first = Buffer::take();
+        first.resize(ROOM_BYTES + 1, b'x');
+        let address = first.as_ptr();
+        drop(first);
+        let room = behind_room();
+        assert_eq!((room.as_ptr(), &room[..]), (address, &[b'x'; ROOM_BYTES][..]));
+        give_back(room);
+        assert!(Buffer::take().is_empty());
+        give_back(Vec::with_capacity(BUFFER_BYTES));
+        assert_eq!(behind_room(), [0; ROOM_BYTES]);
     }
 
     #[test]

@@ -1,53 +1,84 @@
 //! `Pooled`: a future in memory that its core uses again for the next one, while it is still in the processor's cache.
 
+use std::alloc::{Layout, dealloc};
 use std::cell::RefCell;
 use std::future::Future;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::thread::LocalKey;
 
 /// Room for the future of a request; a larger one is boxed. An allocator would give each new one the memory that was used
 /// longest ago.
 const BLOCK_BYTES: usize = 3072;
-/// Blocks that a core keeps.
+/// Room for that of one operation.
+const SMALL_BYTES: usize = 512;
+/// Blocks of a size that a core keeps.
 const KEPT_MAX: usize = 256;
 
 #[repr(align(64))]
-struct Block(#[expect(dead_code, reason = "memory for futures")] MaybeUninit<[u8; BLOCK_BYTES]>);
+struct Block<const BYTES: usize>(MaybeUninit<[u8; BYTES]>);
+
+type Free<const BYTES: usize> = RefCell<Vec<Box<Block<BYTES>>>>;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "a block must not move")]
-    static FREE: RefCell<Vec<Box<Block>>> = const { RefCell::new(Vec::new()) };
+    static LARGE: Free<BLOCK_BYTES> = const { RefCell::new(Vec::new()) };
+    static SMALL: Free<SMALL_BYTES> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where a future has its memory from.
+enum Home {
+    Small,
+    Large,
+    Allocator,
 }
 
 /// A future that stays where it was made, in a block of this core.
 #[derive(Debug)]
-pub struct Pooled<F> {
+pub struct Pooled<F: ?Sized> {
     /// Points to the beginning of memory that this value owns, and that holds a future: a block where one has room for it,
     /// else a box.
     place: NonNull<F>,
 }
 
-impl<F> Pooled<F> {
-    const FITS: bool = size_of::<F>() <= BLOCK_BYTES && align_of::<F>() <= align_of::<Block>();
+impl Home {
+    #[inline(always)]
+    fn of(layout: Layout) -> Home {
+        if layout.size() > BLOCK_BYTES || layout.align() > align_of::<Block<0>>() {
+            Home::Allocator
+        } else if layout.size() > SMALL_BYTES {
+            Home::Large
+        } else {
+            Home::Small
+        }
+    }
 }
 
 impl<F: Future> Pooled<F> {
     /// Makes a future in its place.
     #[inline(always)]
     pub fn new(make: impl FnOnce() -> F) -> Pooled<F> {
-        let place = if Self::FITS {
-            let block = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-            let block = block.unwrap_or_else(|| Box::new(Block(MaybeUninit::uninit())));
-            NonNull::from(Box::leak(block)).cast::<F>()
-        } else {
-            NonNull::from(Box::leak(Box::<F>::new_uninit())).cast::<F>()
+        let place = match Home::of(Layout::new::<F>()) {
+            Home::Small => taken(&SMALL).cast::<F>(),
+            Home::Large => taken(&LARGE).cast::<F>(),
+            Home::Allocator => NonNull::from(Box::leak(Box::<F>::new_uninit())).cast::<F>(),
         };
         // SAFETY: the memory is ours alone; a box is made for a future, a block is large and aligned enough.
         unsafe { place.write(make()) };
         Pooled { place }
     }
+}
 
+impl<'f, T> Pooled<dyn Future<Output = T> + 'f> {
+    /// The same for a future that does not say what it is.
+    #[inline(always)]
+    pub fn unnamed<F: Future<Output = T> + 'f>(make: impl FnOnce() -> F) -> Self {
+        let named = ManuallyDrop::new(Pooled::new(make));
+        Pooled { place: named.place }
+    }
+}
+
+impl<F: ?Sized> Pooled<F> {
     pub fn as_mut(&mut self) -> Pin<&mut F> {
         // SAFETY: the place holds a future until `self` is dropped, nothing else points to it, and it does not move before
         // it has been dropped there.
@@ -55,24 +86,37 @@ impl<F: Future> Pooled<F> {
     }
 }
 
-impl<F> Drop for Pooled<F> {
+impl<F: ?Sized> Drop for Pooled<F> {
     fn drop(&mut self) {
-        // SAFETY: the place holds a future, which nobody uses from here on.
+        // SAFETY: the place holds a future.
+        let layout = Layout::for_value(unsafe { self.place.as_ref() });
+        // SAFETY: from here on nobody uses it.
         unsafe { self.place.drop_in_place() };
-        if !Self::FITS {
-            // SAFETY: the pointer is the one that `new` got from a box of this type, whose content has been dropped.
-            return drop(unsafe { Box::from_raw(self.place.cast::<MaybeUninit<F>>().as_ptr()) });
+        match Home::of(layout) {
+            // SAFETY: a future of this layout lies in a block that `new` took from this list.
+            Home::Small => give_back(&SMALL, unsafe { Box::from_raw(self.place.cast().as_ptr()) }),
+            // SAFETY: likewise.
+            Home::Large => give_back(&LARGE, unsafe { Box::from_raw(self.place.cast().as_ptr()) }),
+            // SAFETY: likewise in a box, whose memory has its layout.
+            Home::Allocator => unsafe { dealloc(self.place.cast().as_ptr(), layout) },
         }
-        // SAFETY: the pointer is the one that `new` got from a box of this type.
-        let block = unsafe { Box::from_raw(self.place.cast::<Block>().as_ptr()) };
-        // The list is gone while a thread ends: the block is then simply freed.
-        let _ = FREE.try_with(|free| {
-            let mut free = free.borrow_mut();
-            if free.len() < KEPT_MAX {
-                free.push(block);
-            }
-        });
     }
+}
+
+#[inline(always)]
+fn taken<const BYTES: usize>(free: &'static LocalKey<Free<BYTES>>) -> NonNull<Block<BYTES>> {
+    let block = free.try_with(|free| free.borrow_mut().pop()).ok().flatten();
+    NonNull::from(Box::leak(block.unwrap_or_else(|| Box::new(Block(MaybeUninit::uninit())))))
+}
+
+fn give_back<const BYTES: usize>(free: &'static LocalKey<Free<BYTES>>, block: Box<Block<BYTES>>) {
+    // The list is gone while a thread ends: the block is then simply freed.
+    let _ = free.try_with(|free| {
+        let mut free = free.borrow_mut();
+        if free.len() < KEPT_MAX {
+            free.push(block);
+        }
+    });
 }
 
 #[cfg(test)]
@@ -105,7 +149,40 @@ mod tests {
         assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(14));
         drop(future);
         assert_eq!(Rc::strong_count(&held), 1);
-        FREE.with_borrow(|free| assert!(free.is_empty()));
+        LARGE.with_borrow(|free| assert!(free.is_empty()));
+    }
+
+    #[test]
+    fn one_that_does_not_say_what_it_is_goes_back_where_it_came_from() {
+        let mut context = Context::from_waker(Waker::noop());
+        let held = Rc::new(7);
+        for bytes in [16, SMALL_BYTES, BLOCK_BYTES] {
+            let (inside, ballast) = (held.clone(), vec![1u8; bytes]);
+            let mut future: Pooled<dyn Future<Output = usize>> = match bytes {
+                16 => Pooled::unnamed(|| async move { *inside + ballast.len() }),
+                SMALL_BYTES => {
+                    let ballast = [1u8; SMALL_BYTES];
+                    Pooled::unnamed(|| async move { *inside + ballast.len() })
+                }
+                _ => {
+                    let ballast = [1u8; BLOCK_BYTES];
+                    Pooled::unnamed(|| async move { *inside + ballast.len() })
+                }
+            };
+            let place = future.place.cast::<u8>();
+            assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(7 + bytes));
+            drop(future);
+            assert_eq!(Rc::strong_count(&held), 1);
+            let is_kept = |free: &Vec<_>| free.len() == 1;
+            match bytes {
+                16 => {
+                    assert!(SMALL.with_borrow(is_kept));
+                    assert_eq!(Pooled::new(|| async { 1 }).place.cast::<u8>(), place);
+                }
+                SMALL_BYTES => assert!(LARGE.with_borrow(|free| free.len() == 1)),
+                _ => assert!(LARGE.with_borrow(|free| free.len() == 1)),
+            }
+        }
     }
 
     #[test]

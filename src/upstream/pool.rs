@@ -185,6 +185,7 @@ impl Pool {
         }
     }
 
+    #[inline(always)]
     fn exchange_on(
         &self,
         connection: Connection,

@@ -15,6 +15,7 @@ use crate::net::Stream;
 use crate::net::buffer::{self, BUFFER_BYTES, Buffer, SMALL_BYTES};
 use crate::net::clock::{self, Tick};
 use crate::net::driver;
+use crate::net::pooled::Pooled;
 use crate::net::splice::{BYTES_MIN as SPLICE_BYTES_MIN, Cut};
 use crate::net::task::{self, First, first_of};
 use crate::wire::body::Incoming;
@@ -24,10 +25,10 @@ const INTERIM_MAX: usize = 16;
 
 /// What an answer's buffer keeps free in front of its head, so that the head for the client, which is longer, can take
 /// its place and a short answer goes on in the buffer it came in.
-const HEAD_ROOM: usize = 384;
+const HEAD_ROOM: usize = buffer::ROOM_BYTES;
 
 /// A read that is in flight, with the buffer it fills.
-type Reading = Pin<Box<dyn Future<Output = (io::Result<usize>, Vec<u8>)>>>;
+type Reading = Pooled<dyn Future<Output = (io::Result<usize>, Vec<u8>)>>;
 
 /// A connection to an upstream. The stream is shared with a read in flight, and with an upload that outlives the
 /// answer's head.
@@ -90,8 +91,8 @@ impl Kept for Connection {
             return self.is_quiet();
         }
         let stream = self.stream.clone();
-        let buffer = answer_buffer();
-        self.reading = Some(task::boxed(|| async move { stream.read(buffer).await }));
+        let buffer = buffer::behind_room();
+        self.reading = Some(Pooled::unnamed(|| async move { stream.read(buffer).await }));
         self.is_quiet()
     }
 
@@ -156,13 +157,13 @@ pub struct Response {
 
 impl Response {
     /// An answer that has not come yet, where it will stay.
+    #[inline(always)]
     fn awaited(lease: Lease<Connection>) -> Box<Response> {
-        Box::new(Response {
-            head: ResponseHead::behind(HEAD_ROOM),
-            reader: BodyReader::new(Framing::Empty, 0),
-            lease,
-            reusable: false,
-        })
+        // Made where it stays: `Box::new` would copy the room for headers, too.
+        let place = Box::new_uninit();
+        let reader = BodyReader::new(Framing::Empty, 0);
+        let head = ResponseHead::behind(HEAD_ROOM);
+        Box::write(place, Response { head, reader, lease, reusable: false })
     }
 
     /// True when the whole body has been read.
@@ -303,6 +304,8 @@ pub type Exchanged = Result<(Box<Response>, Option<Upload>), (ExchangeError, Buf
 ///
 /// # Errors
 /// See [`ExchangeError`].
+// Inlined, so that the future is made where it stays.
+#[inline(always)]
 pub fn exchange(
     mut connection: Connection,
     home: Rc<IdleList<Connection>>,
@@ -498,7 +501,7 @@ async fn read_head(
             }
         }
         let (got, bytes) = match reading.take() {
-            Some(reading) => reading.await,
+            Some(mut reading) => reading.as_mut().await,
             None => {
                 make_room(&mut head.bytes);
                 // The usual answer comes whole with the read that was in flight.
@@ -516,12 +519,6 @@ async fn read_head(
     }
 }
 
-fn answer_buffer() -> Vec<u8> {
-    let mut buffer = Buffer::take().into_vec();
-    buffer.resize(HEAD_ROOM, 0);
-    buffer
-}
-
 /// Moves the content to a buffer of the usual size.
 fn enlarge(bytes: &mut Buffer) {
     let mut larger = Buffer::take();
@@ -531,7 +528,7 @@ fn enlarge(bytes: &mut Buffer) {
 
 fn make_room(bytes: &mut Vec<u8>) {
     if bytes.capacity() == 0 {
-        *bytes = answer_buffer();
+        *bytes = buffer::behind_room();
     } else if bytes.capacity() == bytes.len() {
         bytes.reserve(bytes.len().max(BUFFER_BYTES));
     }

@@ -68,7 +68,7 @@ pub(super) struct Fetched {
 }
 
 /// What one request of a call is made of, beside what all of its requests share.
-struct Hop<'s> {
+struct Leg<'s> {
     url: &'s Url,
     method: &'s str,
     authorization: Option<&'s str>,
@@ -296,7 +296,7 @@ impl Gateway {
             && !backend.resends_body
             && let Ok(pool) = &destination.pool
         {
-            let hop = Hop {
+            let leg = Leg {
                 url: &call.url,
                 method: &call.method,
                 authorization: destination.host.authorization.as_deref(),
@@ -306,7 +306,7 @@ impl Gateway {
                 drops_body_headers: false,
                 deadline: call.deadline,
             };
-            let (attempt, asked_for_gzip) = self.attempt(call, hop, note)?;
+            let (attempt, asked_for_gzip) = self.attempt(call, leg, note)?;
             let sent = pool.exchange(attempt, note.map(|note| &note.connecting)).await;
             match sent {
                 Ok((response, upload)) if !is_redirect(response.head.status) => {
@@ -367,7 +367,7 @@ impl Gateway {
                 Some(first) => first,
                 None => {
                     let authorization = at.host.authorization.as_deref();
-                    let hop = Hop {
+                    let leg = Leg {
                         url,
                         method: &method,
                         authorization: authorization.filter(|_| is_at_home && keeps_secrets),
@@ -380,7 +380,7 @@ impl Gateway {
                             false => call.deadline,
                         },
                     };
-                    let (attempt, asked_for_gzip) = self.attempt(call, hop, note)?;
+                    let (attempt, asked_for_gzip) = self.attempt(call, leg, note)?;
                     let connecting = note.map(|note| &note.connecting);
                     (pool.exchange(attempt, connecting).await, asked_for_gzip)
                 }
@@ -457,10 +457,10 @@ impl Gateway {
     fn attempt(
         &self,
         call: &Call<'_>,
-        hop: Hop<'_>,
+        leg: Leg<'_>,
         note: Option<&ExchangeNote<'_, '_>>,
     ) -> Result<(Attempt, bool), Failure> {
-        let Hop { url, method, body, .. } = hop;
+        let Leg { url, method, body, .. } = leg;
         // Whatever made this target (a pattern, a script, a Location): it must not end the request line.
         if !encode::is_target_safe(&url.target) {
             let message = quoted(method, &url.text(), "the url cannot be sent");
@@ -472,10 +472,10 @@ impl Gateway {
             url,
             host: call.host.as_deref().filter(|_| url.authority == call.url.authority),
             headers: &call.headers,
-            authorization: hop.authorization,
-            referer: hop.referer,
-            drops_secrets: hop.drops_secrets,
-            drops_body_headers: hop.drops_body_headers,
+            authorization: leg.authorization,
+            referer: leg.referer,
+            drops_secrets: leg.drops_secrets,
+            drops_body_headers: leg.drops_body_headers,
             trace_lines: note.map_or(&[][..], |note| &note.lines),
             ask_for_gzip: self.plan.client.ask_for_gzip,
             keep_alive: self.plan.client.keep_alive,
@@ -485,7 +485,7 @@ impl Gateway {
             head,
             is_head_request: method == "HEAD",
             is_repeatable: is_repeatable(method, &body),
-            deadline: hop.deadline,
+            deadline: leg.deadline,
             body,
         };
         Ok((attempt, asked_for_gzip))

@@ -268,7 +268,7 @@ fn calls_that_wait_for_a_connection() {
     });
     let began = Instant::now();
     assert_eq!(get(&core, "/item").status(), 503);
-    assert!(began.elapsed() < Duration::from_millis(500), "at once");
+    assert!(began.elapsed() < Duration::from_secs(1), "long before a connection is given up");
     assert_eq!(core.number(REFUSED_CALLS, Some("waiting_per_host_max")), 1);
     assert!(clients.into_iter().all(|client| client.join().unwrap() == 500));
     eventually("nobody waits", Duration::from_secs(3), || {

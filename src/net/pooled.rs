@@ -152,37 +152,28 @@ mod tests {
         LARGE.with_borrow(|free| assert!(free.is_empty()));
     }
 
+    /// A future of more than `BYTES`.
+    fn unnamed<const BYTES: usize>(held: &Rc<usize>) -> Pooled<dyn Future<Output = usize>> {
+        let (held, ballast) = (held.clone(), [1u8; BYTES]);
+        Pooled::unnamed(|| async move { *held + ballast.len() })
+    }
+
     #[test]
     fn one_that_does_not_say_what_it_is_goes_back_where_it_came_from() {
-        let mut context = Context::from_waker(Waker::noop());
         let held = Rc::new(7);
-        for bytes in [16, SMALL_BYTES, BLOCK_BYTES] {
-            let (inside, ballast) = (held.clone(), vec![1u8; bytes]);
-            let mut future: Pooled<dyn Future<Output = usize>> = match bytes {
-                16 => Pooled::unnamed(|| async move { *inside + ballast.len() }),
-                SMALL_BYTES => {
-                    let ballast = [1u8; SMALL_BYTES];
-                    Pooled::unnamed(|| async move { *inside + ballast.len() })
-                }
-                _ => {
-                    let ballast = [1u8; BLOCK_BYTES];
-                    Pooled::unnamed(|| async move { *inside + ballast.len() })
-                }
-            };
-            let place = future.place.cast::<u8>();
+        let all =
+            [unnamed::<16>(&held), unnamed::<SMALL_BYTES>(&held), unnamed::<BLOCK_BYTES>(&held)];
+        let place = all[0].place.cast::<u8>();
+        let mut context = Context::from_waker(Waker::noop());
+        // How many blocks of each size are there once each of the futures is gone.
+        let steps = [(16, (1, 0)), (SMALL_BYTES, (1, 1)), (BLOCK_BYTES, (1, 1))];
+        for (mut future, (bytes, kept)) in all.into_iter().zip(steps) {
             assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(7 + bytes));
             drop(future);
-            assert_eq!(Rc::strong_count(&held), 1);
-            let is_kept = |free: &Vec<_>| free.len() == 1;
-            match bytes {
-                16 => {
-                    assert!(SMALL.with_borrow(is_kept));
-                    assert_eq!(Pooled::new(|| async { 1 }).place.cast::<u8>(), place);
-                }
-                SMALL_BYTES => assert!(LARGE.with_borrow(|free| free.len() == 1)),
-                _ => assert!(LARGE.with_borrow(|free| free.len() == 1)),
-            }
+            assert_eq!((SMALL.with_borrow(Vec::len), LARGE.with_borrow(Vec::len)), kept);
         }
+        assert_eq!(Rc::strong_count(&held), 1);
+        assert_eq!(Pooled::new(|| async { 1 }).place.cast::<u8>(), place);
     }
 
     #[test]

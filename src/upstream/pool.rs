@@ -185,6 +185,7 @@ impl Pool {
         }
     }
 
+    // As `client::exchange`.
     #[inline(always)]
     fn exchange_on(
         &self,

@@ -25,8 +25,8 @@ pub(super) trait Lanes: Copy {
     /// The processor has the instructions that the implementation names.
     unsafe fn load(block: &[u8; BLOCK]) -> Self;
 
-    /// The lowest bits of all bytes, the second lowest, and so on.
-    fn planes(self) -> [u64; 8];
+    /// The lowest bits of all bytes of a row, the second lowest, and so on.
+    fn planes(row: &[Self; ROW]) -> [[u64; ROW]; 8];
 
     /// Whether there is nothing but ASCII text of a string: no quote, backslash or control character.
     fn is_text(self) -> bool;
@@ -106,8 +106,8 @@ fn pick(block: &[u8; BLOCK], mut places: u64, topped: u64, out: &mut [u8; BLOCK]
 
 /// The last bytes of a body, and blanks.
 #[cold]
-pub(super) fn padded(rest: &[u8]) -> [u8; BLOCK] {
-    let mut padded = [b' '; BLOCK];
+pub(super) fn padded<const BYTES: usize>(rest: &[u8]) -> [u8; BYTES] {
+    let mut padded = [b' '; BYTES];
     if let Some(place) = padded.get_mut(..rest.len()) {
         place.copy_from_slice(rest);
     }

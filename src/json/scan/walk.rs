@@ -176,22 +176,22 @@ impl<R: Row> Walk<'_, R> {
         }
         planes.at = self.at;
         self.at += ROW * BLOCK;
-        for i in 0..ROW {
-            let filled;
-            let block = match rest.first_chunk() {
-                Some(block) => block,
-                None => {
-                    filled = padded(rest);
-                    &filled
-                }
-            };
-            // SAFETY: the caller's promise.
-            let bits = unsafe { L::load(block) }.planes();
-            for (row, plane) in planes.bits.iter_mut().zip(bits) {
-                row[i] = plane;
+        let filled;
+        let bytes = match rest.first_chunk::<{ ROW * BLOCK }>() {
+            Some(bytes) => bytes,
+            None => {
+                filled = padded(rest);
+                &filled
             }
-            rest = rest.get(BLOCK..).unwrap_or_default();
+        };
+        let (blocks, _) = bytes.as_chunks();
+        // SAFETY: the caller's promise.
+        let mut row = [unsafe { L::load(&blocks[0]) }; ROW];
+        for (place, block) in row.iter_mut().zip(blocks) {
+            // SAFETY: the caller's promise.
+            *place = unsafe { L::load(block) };
         }
+        planes.bits = L::planes(&row);
         true
     }
 

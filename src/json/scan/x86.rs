@@ -61,12 +61,14 @@ pub(super) fn look() -> Level {
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
         && is_x86_feature_detected!("popcnt");
-    // The first processors with AVX-512 ran slower while they used it; they lack VBMI2.
+    // The first processors with AVX-512 ran slower while they used it; they lack VBMI2, and those that have it have GFNI.
     let has_avx512 = has_avx2
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vbmi2");
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("gfni");
     let level = if has_avx512 {
         Level::Avx512
     } else if has_avx2 {
@@ -88,7 +90,9 @@ unsafe fn avx2(body: &[u8], start: usize, recorder: &mut Recorder<'_>) -> Option
 
 /// # Safety
 /// The processor has these features.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,avx2,bmi1,bmi2,lzcnt,popcnt"
+)]
 unsafe fn avx512(body: &[u8], start: usize, recorder: &mut Recorder<'_>) -> Option<Scanned> {
     // SAFETY: the caller's promise.
     unsafe { walk::scan::<Avx512, Row512>(body, start, recorder) }

@@ -42,16 +42,18 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn planes(self) -> [u64; 8] {
-        let mut planes = [0; 8];
-        let mut bytes = self;
-        for plane in planes.iter_mut().rev() {
-            // SAFETY: as above.
-            unsafe {
-                let low = _mm256_movemask_epi8(bytes.0).cast_unsigned();
-                let high = _mm256_movemask_epi8(bytes.1).cast_unsigned();
-                *plane = u64::from(low) | u64::from(high) << 32;
-                bytes = halves!(Self, half = bytes => _mm256_add_epi8(half, half));
+    fn planes(row: &[Self; ROW]) -> [[u64; ROW]; 8] {
+        let mut planes = [[0; ROW]; 8];
+        for (i, &block) in row.iter().enumerate() {
+            let mut bytes = block;
+            for plane in planes.iter_mut().rev() {
+                // SAFETY: as above.
+                unsafe {
+                    let low = _mm256_movemask_epi8(bytes.0).cast_unsigned();
+                    let high = _mm256_movemask_epi8(bytes.1).cast_unsigned();
+                    plane[i] = u64::from(low) | u64::from(high) << 32;
+                    bytes = halves!(Self, half = bytes => _mm256_add_epi8(half, half));
+                }
             }
         }
         planes

@@ -23,15 +23,18 @@ impl Lanes for Sse2 {
     }
 
     #[inline(always)]
-    fn planes(self) -> [u64; 8] {
-        let mut planes = [0; 8];
-        let mut parts = self.0;
-        for plane in planes.iter_mut().rev() {
-            for (i, part) in parts.iter_mut().enumerate() {
-                // SAFETY: as above.
-                unsafe {
-                    *plane |= u64::from(_mm_movemask_epi8(*part).cast_unsigned()) << (16 * i);
-                    *part = _mm_add_epi8(*part, *part);
+    fn planes(row: &[Self; ROW]) -> [[u64; ROW]; 8] {
+        let mut planes = [[0; ROW]; 8];
+        for (i, block) in row.iter().enumerate() {
+            let mut parts = block.0;
+            for plane in planes.iter_mut().rev() {
+                for (quarter, part) in parts.iter_mut().enumerate() {
+                    // SAFETY: as above.
+                    unsafe {
+                        let bits = _mm_movemask_epi8(*part).cast_unsigned();
+                        plane[i] |= u64::from(bits) << (16 * quarter);
+                        *part = _mm_add_epi8(*part, *part);
+                    }
                 }
             }
         }

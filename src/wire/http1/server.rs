@@ -10,11 +10,11 @@ use super::encode;
 use super::parse::{self, HeadLimits, ParseError, Progress};
 use super::writer::{self, How, WriteError};
 use crate::message::head::{Framing, RequestHead};
-use crate::net::Stream;
 use crate::net::clock::{self, Tick};
 use crate::net::pooled::Pooled;
 use crate::net::task::{self, Boxed};
 use crate::net::tls::HandshakeError;
+use crate::net::{Stream, memory};
 use crate::wire::body::Incoming;
 use crate::wire::{Handle, Peer, Reply, Request};
 
@@ -477,6 +477,7 @@ async fn recovered(
         if connection.is_gone.get() {
             return Poll::Ready(Reply { close: true, ..Reply::empty(499) });
         }
+        memory::prefetch(&*answer);
         let poll = std::panic::AssertUnwindSafe(|| answer.as_mut().poll(context));
         match std::panic::catch_unwind(poll) {
             Ok(Poll::Ready(reply)) => Poll::Ready(reply),

@@ -477,6 +477,7 @@ async fn recovered(
         if connection.is_gone.get() {
             return Poll::Ready(Reply { close: true, ..Reply::empty(499) });
         }
+        // Other requests have used the cache since it was polled before (bench/results/NOTES.md).
         memory::prefetch(&*answer);
         let poll = std::panic::AssertUnwindSafe(|| answer.as_mut().poll(context));
         match std::panic::catch_unwind(poll) {

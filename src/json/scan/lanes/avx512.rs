@@ -18,7 +18,8 @@ use super::{BLOCK, Lanes, ROW, Row, carried, odd_before};
 #[derive(Clone, Copy)]
 pub(in super::super) struct Avx512(__m512i);
 
-/// The matrix of eight times eight bits that turns the bits of a byte round.
+/// Eight bytes of one bit each. Multiplied by a matrix of eight times eight bits they give its columns; as a matrix they
+/// turn the bits of a byte round.
 const DIAGONAL: i64 = i64::from_le_bytes([1, 2, 4, 8, 16, 32, 64, 128]);
 
 /// The places of the first bytes of all eights, of the second ones, and so on.
@@ -37,7 +38,7 @@ const EIGHTS: [u8; BLOCK] = {
 /// # Safety
 /// The processor has `avx512f`.
 #[inline(always)]
-unsafe fn turned(rows: [__m512i; 8]) -> [__m512i; 8] {
+unsafe fn transposed(rows: [__m512i; 8]) -> [__m512i; 8] {
     // SAFETY: the caller's promise.
     unsafe {
         let (mut even, mut odd) = ([rows[0]; 4], [rows[0]; 4]);
@@ -92,12 +93,12 @@ impl Lanes for Avx512 {
             let diagonal = _mm512_set1_epi64(DIAGONAL);
             let mut blocks = [diagonal; ROW];
             for (block, bytes) in blocks.iter_mut().zip(row) {
-                let turned = _mm512_gf2p8affine_epi64_epi8::<0>(diagonal, bytes.0);
+                let columns = _mm512_gf2p8affine_epi64_epi8::<0>(diagonal, bytes.0);
                 // Those of the same bit together: eight bytes for each.
                 let of_eights = _mm512_loadu_si512(EIGHTS.as_ptr().cast());
-                *block = _mm512_permutexvar_epi8(of_eights, turned);
+                *block = _mm512_permutexvar_epi8(of_eights, columns);
             }
-            for (plane, masks) in planes.iter_mut().zip(turned(blocks)) {
+            for (plane, masks) in planes.iter_mut().zip(transposed(blocks)) {
                 // The top bit becomes the lowest.
                 let masks = _mm512_gf2p8affine_epi64_epi8::<0>(masks, diagonal);
                 _mm512_storeu_si512(plane.as_mut_ptr().cast(), masks);
